@@ -1,0 +1,10 @@
+#include <pybind11/pybind11.h>
+
+#include "bindings.hpp"
+
+PYBIND11_MODULE(_native, module) {
+    module.doc() = "Audio ring, capture callback, packet templates and output thread: no interpreter on the edges.";
+    module.attr("__version__") = BAILANDO_VERSION;
+    bailando::bind_sample_ring(module);
+    bailando::bind_packet_template(module);
+}
