@@ -1,0 +1,195 @@
+"""The step graphs of a dancer as flat torch modules: tensors in, tensors out, each with its name."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from bailando.engine.specs import TensorSpec
+from bailando.errors import ExportError
+from bailando.models.gpt import CrossConditionalGPT
+from bailando.models.streaming import State
+from bailando.models.vqvae import DancerDecoder, PoseVQVAE
+
+ModuleType = TypeVar("ModuleType", bound=nn.Module)
+
+_DTYPES = {torch.float32: "float32", torch.float16: "float16", torch.int64: "int64"}
+
+
+@dataclass(frozen=True)
+class StepGraph:
+    """A module to export, with names for all it takes and gives.
+
+    Parameters
+    ----------
+    name
+        Of the graph in the manifest, for example ``gpt_step``.
+    module
+        Called with the inputs, then the state, in order; returns the outputs, then the next state.
+    inputs, state
+        Example tensors by name; the state's are the initial ones. Their shapes become the graph's.
+    outputs
+        Names of the outputs that are no state.
+    """
+
+    name: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: tuple[str, ...]
+    state: State
+
+    @property
+    def input_names(self) -> list[str]:
+        """All inputs of the graph, state last."""
+        return [*self.inputs, *self.state]
+
+    @property
+    def output_names(self) -> list[str]:
+        """All outputs of the graph, next state last."""
+        return [*self.outputs, *(f"next_{name}" for name in self.state)]
+
+    def call(self, inputs: dict[str, Tensor], state: State) -> tuple[dict[str, Tensor], State]:
+        """Run the module once, by name and without gradients."""
+        with torch.no_grad():
+            results = self.module(
+                *(inputs[name] for name in self.inputs), *(state[name] for name in self.state)
+            )
+        outputs = dict(zip(self.outputs, results, strict=False))
+        return outputs, dict(zip(self.state, results[len(self.outputs) :], strict=True))
+
+    def specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+        """Return the manifest's descriptions of the inputs, outputs and state."""
+        outputs, _ = self.call(self.inputs, self.state)
+        return _specs(self.inputs), _specs(outputs), _specs(self.state)
+
+
+def _specs(tensors: dict[str, Tensor]) -> tuple[TensorSpec, ...]:
+    return tuple(TensorSpec(name, _DTYPES[t.dtype], tuple(t.shape)) for name, t in tensors.items())
+
+
+class _GPTStep(nn.Module):
+    """`CrossConditionalGPT.step` with float32 music and logits, whatever the precision inside."""
+
+    def __init__(self, gpt: CrossConditionalGPT, state_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.gpt = gpt
+        self.state_names = state_names
+
+    def forward(
+        self, music: Tensor, upper_code: Tensor, lower_code: Tensor, style: Tensor, *state: Tensor
+    ) -> tuple[Tensor, ...]:
+        named = dict(zip(self.state_names, state, strict=True))
+        style_or_none = style if self.gpt.config.styles else None
+        logits, after = self.gpt.step(
+            music.to(self.gpt.norm.weight.dtype), upper_code, lower_code, style_or_none, named
+        )
+        return logits[0].float(), logits[1].float(), *(after[name] for name in self.state_names)
+
+
+class _DecoderStep(nn.Module):
+    """`DancerDecoder.step` with float32 poses, whatever the precision inside."""
+
+    def __init__(self, decoder: DancerDecoder, state_names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.state_names = state_names
+
+    def forward(self, upper_code: Tensor, lower_code: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        named = dict(zip(self.state_names, state, strict=True))
+        poses, after = self.decoder.step(upper_code, lower_code, named)
+        return poses[0].float(), poses[1].float(), *(after[name] for name in self.state_names)
+
+
+class _Encoder(nn.Module):
+    """Both half bodies' encoders on poses of a fixed number of frames."""
+
+    def __init__(self, upper: PoseVQVAE, lower: PoseVQVAE) -> None:
+        super().__init__()
+        self.upper = upper
+        self.lower = lower
+
+    def forward(self, upper_pose: Tensor, lower_pose: Tensor) -> tuple[Tensor, Tensor]:
+        return self.upper.encode(upper_pose), self.lower.encode(lower_pose)
+
+
+def gpt_step_graph(gpt: CrossConditionalGPT, batch: int = 1, *, half: bool = False) -> StepGraph:
+    """Return the GPT step as a graph for `batch` dancers; `half` computes in float16."""
+    model = _frozen(gpt, half)
+    state = model.initial_state(batch, dtype=torch.float16 if half else torch.float32)
+    code = torch.zeros(batch, dtype=torch.int64)
+    return StepGraph(
+        name="gpt_step",
+        module=_GPTStep(model, tuple(state)).eval(),
+        inputs={
+            "music": torch.zeros(batch, gpt.config.music_dim),
+            "upper_code": code,
+            "lower_code": code.clone(),
+            "style": code.clone(),
+        },
+        outputs=("upper_logits", "lower_logits"),
+        state=state,
+    )
+
+
+def decoder_step_graph(
+    upper: PoseVQVAE, lower: PoseVQVAE, batch: int = 1, *, half: bool = False
+) -> StepGraph:
+    """Return the streaming decoder as a graph for `batch` dancers; `half` computes in float16.
+
+    Raises
+    ------
+    ExportError
+        If a decoder is not causal: such a one has no step.
+    """
+    decoder = _frozen(DancerDecoder(upper, lower), half)
+    if decoder.timing.lookahead:
+        raise ExportError(
+            f"the decoder looks {decoder.timing.lookahead} tokens ahead and cannot stream: train it with "
+            "decoder='causal'"
+        )
+    state = decoder.initial_state(batch, dtype=torch.float16 if half else torch.float32)
+    code = torch.zeros(batch, dtype=torch.int64)
+    return StepGraph(
+        name="decoder_step",
+        module=_DecoderStep(decoder, tuple(state)).eval(),
+        inputs={"upper_code": code, "lower_code": code.clone()},
+        outputs=("upper_pose", "lower_pose"),
+        state=state,
+    )
+
+
+def encoder_graph(upper: PoseVQVAE, lower: PoseVQVAE, frames: int, batch: int = 1) -> StepGraph:
+    """Return the encoders as a stateless graph of `frames` frames, for start poses."""
+    if frames < 1 or frames % upper.config.frames_per_code:
+        raise ExportError(
+            f"encoder frames are {frames}, expected a multiple of {upper.config.frames_per_code}"
+        )
+    return StepGraph(
+        name="encoder",
+        module=_Encoder(_frozen(upper, False), _frozen(lower, False)).eval(),
+        inputs={
+            "upper_pose": torch.zeros(batch, frames, upper.config.channels),
+            "lower_pose": torch.zeros(batch, frames, lower.config.channels),
+        },
+        outputs=("upper_codes", "lower_codes"),
+        state={},
+    )
+
+
+def round_weights(module: ModuleType) -> ModuleType:
+    """Return a copy whose floating weights and buffers are what float16 can hold, still float32."""
+    rounded = copy.deepcopy(module)
+    with torch.no_grad():
+        for tensor in (*rounded.parameters(), *rounded.buffers()):
+            if tensor.is_floating_point() and tensor.dim() > 1:
+                tensor.copy_(tensor.half().float())
+    return rounded
+
+
+def _frozen(module: ModuleType, half: bool) -> ModuleType:
+    frozen = copy.deepcopy(module).eval().requires_grad_(False)
+    return frozen.half() if half else frozen
