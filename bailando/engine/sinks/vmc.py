@@ -1,0 +1,100 @@
+"""Virtual Motion Capture protocol: the dance for VTuber programs, Unity, Unreal and Blender."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando.engine.axes import convert_positions, convert_rotations
+from bailando.engine.frame import JOINTS, Frame
+from bailando.engine.sinks.base import PacketSink
+from bailando.engine.sinks.destination import Destination
+from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message
+from bailando.errors import ConfigError
+
+VMC_PORT = 39539
+
+# Unity's HumanBodyBones for SMPL joints 0 to 21; the two hand joints have no counterpart.
+BONES = (
+    "Hips",
+    "LeftUpperLeg",
+    "RightUpperLeg",
+    "Spine",
+    "LeftLowerLeg",
+    "RightLowerLeg",
+    "Chest",
+    "LeftFoot",
+    "RightFoot",
+    "UpperChest",
+    "LeftToes",
+    "RightToes",
+    "Neck",
+    "LeftShoulder",
+    "RightShoulder",
+    "Head",
+    "LeftUpperArm",
+    "RightUpperArm",
+    "LeftLowerArm",
+    "RightLowerArm",
+    "LeftHand",
+    "RightHand",
+)
+
+_IDENTITY = (0.0, 0.0, 0.0, 1.0)
+# Loaded, calibrated, normal mode, tracking.
+_OK = (1, 3, 0, 1)
+_HIPS_POSITION = 3
+
+
+class VmcSink(PacketSink):
+    """A VMC performer: per frame Root, 22 bones, OK and T, in that order, in Unity's axes.
+
+    The root stays at the origin and the hips carry the whole motion: receivers that ignore the root
+    still see the dancer travel. Other bones keep their rest offsets as local positions, since several
+    receivers write whatever position they are sent.
+
+    Parameters
+    ----------
+    destination
+        The receiver, usually port 39539.
+    rest_offsets_m
+        (24, 3) offsets of the joints from their parents in the rest pose, our axes.
+    bundle
+        'single' one bundle a frame; 'mtu' bundles of at most 1400 bytes, OK and T in the last; 'none'
+        one message a datagram; 'auto' single on this machine, else mtu.
+    """
+
+    def __init__(
+        self, destination: Destination, rest_offsets_m: NDArray[np.float32], bundle: BundlePolicy = "auto"
+    ) -> None:
+        offsets = np.asarray(rest_offsets_m, dtype=np.float32)
+        if offsets.shape != (JOINTS, 3):
+            raise ConfigError(f"rest offsets have shape {offsets.shape}; expected ({JOINTS}, 3)")
+        super().__init__("vmc", destination)
+        messages = _messages(convert_positions(offsets, "unity"))
+        self._packets = datagrams(messages, bundle, self.endpoint.is_loopback, closing=2)
+
+    @property
+    def packets(self) -> Sequence[Packet]:
+        """The datagrams of one frame, in order."""
+        return self._packets
+
+    def values(self, frame: Frame) -> NDArray[np.float32]:
+        """Return position of the hips and rotations of the bones, (91,) float32, Unity's axes."""
+        rotations = convert_rotations(frame.rotations[: len(BONES)], "unity")
+        rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+        return np.concatenate([convert_positions(frame.root_position, "unity"), rotations.ravel()])
+
+
+def _messages(offsets: NDArray[np.float32]) -> list[Packet]:
+    """Encode Root, the bones, OK and T; `offsets` are in Unity's axes."""
+    messages = [message("/VMC/Ext/Root/Pos", "root", 0.0, 0.0, 0.0, *_IDENTITY)]
+    for joint, bone in enumerate(BONES):
+        rotation = floats(_HIPS_POSITION + 4 * joint, 4)
+        position = floats(0, 3) if joint == 0 else tuple(float(value) for value in offsets[joint])
+        messages.append(message("/VMC/Ext/Bone/Pos", bone, *position, *rotation))
+    messages.append(message("/VMC/Ext/OK", *_OK))
+    messages.append(message("/VMC/Ext/T", Slot("time")))
+    return messages
