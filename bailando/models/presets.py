@@ -1,0 +1,97 @@
+"""Named model sizes: ``live`` (the default bundle), ``paper`` (the published sizes) and ``tiny`` (tests)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailando.errors import ConfigError
+from bailando.models.gpt import GPTConfig
+from bailando.models.vqvae import PoseVQVAEConfig
+
+UPPER_CHANNELS = 90
+LOWER_CHANNELS = 62
+CONTACT_CHANNELS = 4
+FRAMES_PER_TOKEN = 8
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Configurations of the three models of one dancer."""
+
+    upper: PoseVQVAEConfig
+    lower: PoseVQVAEConfig
+    gpt: GPTConfig
+
+
+def _live(features: int, styles: int) -> Preset:
+    vqvae = {"width": 192, "codebook_size": 256, "code_dim": 64, "context_dilations": (1, 3, 9)}
+    return Preset(
+        upper=PoseVQVAEConfig.from_dict({"channels": UPPER_CHANNELS, **vqvae}),
+        lower=PoseVQVAEConfig.from_dict(
+            {"channels": LOWER_CHANNELS, "probability_channels": CONTACT_CHANNELS, **vqvae}
+        ),
+        gpt=GPTConfig(codebook_size=256, music_dim=FRAMES_PER_TOKEN * features, styles=styles),
+    )
+
+
+def _paper(features: int, styles: int) -> Preset:
+    return Preset(
+        upper=PoseVQVAEConfig(channels=UPPER_CHANNELS, context_dilations=(1, 3, 9)),
+        lower=PoseVQVAEConfig(
+            channels=LOWER_CHANNELS, probability_channels=CONTACT_CHANNELS, context_dilations=(1, 3, 9)
+        ),
+        gpt=GPTConfig(
+            codebook_size=512,
+            music_dim=FRAMES_PER_TOKEN * features,
+            width=768,
+            heads=12,
+            base_layers=6,
+            head_layers=6,
+            styles=styles,
+        ),
+    )
+
+
+def _tiny(features: int, styles: int) -> Preset:
+    vqvae = {"width": 16, "codebook_size": 16, "code_dim": 8, "dilations": (1, 3)}
+    return Preset(
+        upper=PoseVQVAEConfig.from_dict({"channels": UPPER_CHANNELS, **vqvae}),
+        lower=PoseVQVAEConfig.from_dict(
+            {"channels": LOWER_CHANNELS, "probability_channels": CONTACT_CHANNELS, **vqvae}
+        ),
+        gpt=GPTConfig(
+            codebook_size=16,
+            music_dim=FRAMES_PER_TOKEN * features,
+            width=32,
+            heads=4,
+            base_layers=1,
+            head_layers=1,
+            window=8,
+            styles=styles,
+        ),
+    )
+
+
+PRESETS = {"live": _live, "paper": _paper, "tiny": _tiny}
+
+
+def preset(name: str, *, features: int, styles: int = 1) -> Preset:
+    """Return a named preset.
+
+    Parameters
+    ----------
+    name
+        ``live``, ``paper`` or ``tiny``.
+    features
+        Music features per frame; a music token is eight frames.
+    styles
+        Dance styles including ``open``.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such preset.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset is {name!r}, expected one of {sorted(PRESETS)}")
+    return PRESETS[name](features, styles)
