@@ -1,0 +1,281 @@
+"""Causal, anticipating estimate of tempo and beat phase from an onset envelope.
+
+A Bayes filter over a grid of tempo and beat phase (the bar-pointer model of Whiteley, Cemgil and
+Godsill 2006, for beats alone): each cell predicts when the next beat comes, each new onset value
+re-weights the cells. Every frame costs the same, nothing looks ahead, and because the state is a
+*prediction* the phase can be read out for the present moment although an onset is only seen a
+frame or two after it sounded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando.errors import ConfigError
+
+FloatArray = NDArray[np.float64]
+
+# A circle of this many phase bins per tempo; the beat lies in the middle of the axis, so that the
+# bins an onset can touch are one contiguous slice.
+PHASE_BINS = 96
+_CENTRE = PHASE_BINS // 2
+# Spread of the phase per frame in bins^2. Three taps with a given mean and variance exist for every
+# fractional shift only from 0.25 up.
+_PHASE_VARIANCE = 0.26
+
+
+@dataclass(frozen=True)
+class BeatSpec:
+    """Constants of the beat tracker.
+
+    Parameters
+    ----------
+    frame_rate_hz
+        Rate of the onset envelope, Hz.
+    min_bpm, max_bpm
+        Range of tempi, beats per minute.
+    tempo_bins
+        Number of tempi, spaced evenly in log tempo.
+    centre_bpm, octave_spread
+        Centre and width (octaves) of the preferred tempi.
+    onset_delay_frames
+        How much later than the sound the onset envelope peaks, frames.
+    """
+
+    frame_rate_hz: float = 60.0
+    min_bpm: float = 60.0
+    max_bpm: float = 200.0
+    tempo_bins: int = 72
+    centre_bpm: float = 125.0
+    octave_spread: float = 0.6
+    onset_delay_frames: float = 1.3
+
+    def __post_init__(self) -> None:
+        if not 20.0 <= self.min_bpm < self.max_bpm <= 400.0:
+            raise ConfigError(
+                f"tempo range {self.min_bpm}..{self.max_bpm} bpm: expected 20 <= min_bpm < max_bpm <= 400"
+            )
+        if self.tempo_bins < 8:
+            raise ConfigError(f"tempo_bins {self.tempo_bins}: expected at least 8")
+
+
+@dataclass(frozen=True)
+class BeatState:
+    """Everything the tracker remembers; arrays are never written in place.
+
+    Attributes
+    ----------
+    belief
+        Probability of each cell, (tempo_bins, PHASE_BINS).
+    tempo_index
+        Tempo row that is followed at present.
+    challenge_frames
+        For how long another tempo has been better.
+    phase
+        Beat phase given out last, in [0, 1).
+    log2_tempo
+        log2 of the tempo given out last, in beats per frame.
+    onset_level
+        Running peak level of the onset envelope.
+    onset_mean
+        Running mean of the normalised onsets.
+    confidence
+        Confidence given out last.
+    """
+
+    belief: FloatArray
+    tempo_index: int
+    challenge_frames: int
+    phase: float
+    log2_tempo: float
+    onset_level: float
+    onset_mean: float
+    confidence: float
+
+    def copy(self) -> BeatState:
+        """Return a copy that shares no array."""
+        return replace(self, belief=self.belief.copy())
+
+
+@dataclass(frozen=True)
+class Beats:
+    """Estimates of n frames, each for the *end* of its frame.
+
+    Attributes
+    ----------
+    bpm, phase, confidence
+        (n,) float64: tempo; phase in [0, 1), 0 on the beat; confidence 0..1.
+    beat
+        (n,) bool: a beat fell inside the frame.
+    """
+
+    bpm: FloatArray
+    phase: FloatArray
+    confidence: FloatArray
+    beat: NDArray[np.bool_]
+
+
+# How strongly one full-scale onset speaks for the cells on their beat, in nats.
+_ONSET_WEIGHT = 1.4
+# Onsets weaker than this (of the running peak) speak against a beat.
+_ONSET_THRESHOLD = 0.22
+_BEAT_HALF_WIDTH_FRAMES = 2.0
+# Per frame: share of a cell that leaks to each neighbouring tempo, and to any tempo and phase.
+_TEMPO_LEAK = 0.012
+_RESET_LEAK = 2e-4
+_LEVEL_DECAY_S = 4.0
+_MEAN_DECAY_S = 3.0
+# Another tempo must be this much likelier for this long before it is followed.
+_SWITCH_RATIO = 1.6
+_SWITCH_FRAMES = 45
+_PHASE_GAIN = 0.12
+_TEMPO_GAIN = 0.08
+
+
+class BeatTracker:
+    """Immutable tracker; all that changes is in the `BeatState` handed in and out.
+
+    Parameters
+    ----------
+    spec
+        Its constants.
+    """
+
+    def __init__(self, spec: BeatSpec | None = None) -> None:
+        self.spec = spec or BeatSpec()
+        spec = self.spec
+        self._log2_tempi = np.linspace(
+            np.log2(spec.min_bpm / 60 / spec.frame_rate_hz),
+            np.log2(spec.max_bpm / 60 / spec.frame_rate_hz),
+            spec.tempo_bins,
+        )
+        octaves = self._log2_tempi - np.log2(spec.centre_bpm / 60 / spec.frame_rate_hz)
+        prior = np.exp(-0.5 * (octaves / spec.octave_spread) ** 2)
+        self._prior = prior / prior.sum()
+        self._taps, self._weights = _advance_taps(2.0**self._log2_tempi)
+        self._beat_slice, self._beat_shape = _beat_window(2.0**self._log2_tempi)
+        angles = 2 * np.pi * (np.arange(PHASE_BINS) - _CENTRE) / PHASE_BINS
+        self._circle = np.exp(1j * angles)
+        self._reset = _RESET_LEAK * np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
+        # Rows within about 5 % count as one tempo.
+        step = self._log2_tempi[1] - self._log2_tempi[0]
+        self._reach = max(1, round(np.log2(1.05) / step))
+
+    def initial_state(self) -> BeatState:
+        """Return the state before any sound: no phase is likelier than another."""
+        belief = np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
+        best = int(np.argmax(self._prior))
+        return BeatState(belief, best, 0, 0.0, float(self._log2_tempi[best]), 0.0, 0.0, 0.0)
+
+    def step(self, onsets: FloatArray, state: BeatState) -> tuple[Beats, BeatState]:
+        """Take the next onset strengths (n,), any scale, and return the estimates of the n frames."""
+        count = len(onsets)
+        bpm, phase, confidence = np.empty(count), np.empty(count), np.empty(count)
+        beat = np.zeros(count, dtype=np.bool_)
+        for frame in range(count):
+            state, beat[frame] = self._advance(float(onsets[frame]), state)
+            bpm[frame] = 2.0**state.log2_tempo * 60 * self.spec.frame_rate_hz
+            phase[frame] = state.phase
+            confidence[frame] = state.confidence
+        return Beats(bpm, phase, confidence, beat), state
+
+    def _advance(self, onset: float, state: BeatState) -> tuple[BeatState, bool]:
+        onset = min(max(onset, 0.0), 1e6) if np.isfinite(onset) else 0.0
+        decay = np.exp(-1.0 / (_LEVEL_DECAY_S * self.spec.frame_rate_hz))
+        level = max(onset, state.onset_level * decay, 1e-6)
+        relative = onset / level if level > 1e-3 else 0.0
+        keep = np.exp(-1.0 / (_MEAN_DECAY_S * self.spec.frame_rate_hz))
+        mean = keep * state.onset_mean + (1 - keep) * relative
+        activity = min(1.0, mean / 0.04)
+        belief = self._predict(state.belief)
+        belief = self._update(belief, _ONSET_WEIGHT * activity * (relative - _ONSET_THRESHOLD))
+        tempo_index, challenge = self._follow(belief, state)
+        log2_tempo, phase, confidence, beat = self._read_out(belief, tempo_index, activity, state)
+        return BeatState(belief, tempo_index, challenge, phase, log2_tempo, level, mean, confidence), beat
+
+    def _predict(self, belief: FloatArray) -> FloatArray:
+        """Move every cell by one frame and let tempi drift."""
+        flat = belief.ravel()
+        moved: FloatArray = flat[self._taps[0]]
+        moved *= self._weights[0]
+        for taps, weights in zip(self._taps[1:], self._weights[1:], strict=True):
+            tap = flat[taps]
+            tap *= weights
+            moved += tap
+        leak = moved * _TEMPO_LEAK
+        moved -= leak
+        moved[1:-1] -= leak[1:-1]
+        moved[1:] += leak[:-1]
+        moved[:-1] += leak[1:]
+        moved *= 1 - _RESET_LEAK
+        moved += self._reset
+        return moved
+
+    def _update(self, belief: FloatArray, evidence: float) -> FloatArray:
+        """Weigh the cells that are on their beat by exp(evidence) and normalise, in place."""
+        belief[:, self._beat_slice] *= np.exp(evidence * self._beat_shape)
+        belief *= 1.0 / belief.sum()
+        return belief
+
+    def _follow(self, belief: FloatArray, state: BeatState) -> tuple[int, int]:
+        """Choose the tempo row to follow: drift freely, jump only to a lasting winner."""
+        tempo = belief.sum(axis=1)
+        smooth = np.convolve(tempo, np.ones(2 * self._reach + 1), mode="same")
+        index = state.tempo_index
+        low, high = max(0, index - self._reach), min(len(tempo), index + self._reach + 1)
+        local = low + int(np.argmax(smooth[low:high]))
+        best = int(np.argmax(smooth))
+        if abs(best - index) <= self._reach:
+            return local, 0
+        challenge = state.challenge_frames + 1 if smooth[best] > _SWITCH_RATIO * smooth[local] else 0
+        if challenge > _SWITCH_FRAMES:
+            return best, 0
+        return local, challenge
+
+    def _read_out(
+        self, belief: FloatArray, index: int, activity: float, state: BeatState
+    ) -> tuple[float, float, float, bool]:
+        """Return log2 tempo, phase, confidence and beat flag from the rows around `index`."""
+        rows = slice(max(0, index - self._reach), index + self._reach + 1)
+        local = belief[rows]
+        mass = float(local.sum())
+        target = float((local.sum(axis=1) @ self._log2_tempi[rows]) / max(mass, 1e-12))
+        jump = abs(target - state.log2_tempo) > 0.12
+        log2_tempo = target if jump else state.log2_tempo + _TEMPO_GAIN * (target - state.log2_tempo)
+        step = 2.0**log2_tempo
+        resultant = complex(local.sum(axis=0) @ self._circle) / max(mass, 1e-12)
+        measured = np.angle(resultant) / (2 * np.pi) + self.spec.onset_delay_frames * step
+        predicted = state.phase + step
+        error = (measured - predicted + 0.5) % 1.0 - 0.5
+        sure = abs(resultant)
+        gain = 1.0 if jump else _PHASE_GAIN * sure
+        moved = predicted + gain * error
+        beat = moved >= 1.0
+        phase = moved % 1.0
+        confidence = state.confidence + 0.05 * (sure * min(1.0, mass * 1.5) * activity - state.confidence)
+        return log2_tempo, float(phase), float(confidence), bool(beat)
+
+
+def _advance_taps(beats_per_frame: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:
+    """Flat source indices and weights, each (3, tempo, phase), of the move by one frame."""
+    shift = beats_per_frame[:, None] * PHASE_BINS
+    whole = np.round(shift)
+    rest = shift - whole
+    rows = np.arange(len(beats_per_frame))[:, None] * PHASE_BINS
+    columns = np.arange(PHASE_BINS)[None, :]
+    taps = [rows + (columns - whole.astype(np.intp) - k) % PHASE_BINS for k in (-1, 0, 1)]
+    outer = _PHASE_VARIANCE + rest**2
+    weights = [(outer - rest) / 2, 1 - outer, (outer + rest) / 2]
+    return np.array(taps, dtype=np.intp), np.array(weights)
+
+
+def _beat_window(beats_per_frame: FloatArray) -> tuple[slice, FloatArray]:
+    """The phase bins an onset can touch, and the shape (tempo, bins) of its evidence."""
+    half = _BEAT_HALF_WIDTH_FRAMES * beats_per_frame[:, None] * PHASE_BINS
+    reach = int(np.ceil(half.max()))
+    offset = np.arange(-reach, reach + 1)[None, :]
+    shape = np.where(np.abs(offset) < half, 0.5 + 0.5 * np.cos(np.pi * offset / half), 0.0)
+    return slice(_CENTRE - reach, _CENTRE + reach + 1), shape

@@ -1,0 +1,299 @@
+"""Causal music features at 60 Hz: one definition with a streaming and an offline face.
+
+Frame n covers samples 400 n ... 400 (n + 1) at 24 kHz and depends on nothing later; its beat
+channels are read out for the end of that interval, so they speak of *now*, not of one window ago.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando.errors import ConfigError
+from bailando.music.beats import BeatSpec, BeatState, BeatTracker
+
+Float32Array = NDArray[np.float32]
+
+_ONSET_BANDS = ("low", "mid", "high")
+_OTHER_CHANNELS = ("level", "brightness")
+_BEAT_CHANNELS = ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence", "beat_pulse")
+REFERENCE_BPM = 120.0
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """Definition of the features; a bundle carries it, and the runtime reads it from there.
+
+    Parameters
+    ----------
+    version
+        Version of the definition below these numbers; only 1 exists.
+    sample_rate_hz, hop_length, n_fft
+        Rate, frame step and window length, samples. The window ends with its frame.
+    n_mels, min_hz, max_hz
+        Mel bands and their range.
+    min_bpm, max_bpm
+        Range of the beat tracker.
+    """
+
+    version: int = 1
+    sample_rate_hz: int = 24000
+    hop_length: int = 400
+    n_fft: int = 1024
+    n_mels: int = 40
+    min_hz: float = 40.0
+    max_hz: float = 9000.0
+    min_bpm: float = 60.0
+    max_bpm: float = 200.0
+
+    def __post_init__(self) -> None:
+        if self.version != 1:
+            raise ConfigError(f"feature version {self.version}: expected 1; update the program or the bundle")
+        if not 0 < self.hop_length <= self.n_fft <= 1 << 16 or self.sample_rate_hz <= 0:
+            raise ConfigError(
+                f"hop_length {self.hop_length}, n_fft {self.n_fft}: expected 0 < hop_length <= n_fft <= 65536"
+            )
+        if not 8 <= self.n_mels <= 512:
+            raise ConfigError(f"n_mels {self.n_mels}: expected 8 to 512")
+        if not 0 <= self.min_hz < self.max_hz <= self.sample_rate_hz / 2:
+            raise ConfigError(
+                f"mel range {self.min_hz}..{self.max_hz} Hz: expected 0 <= min_hz < max_hz <= half the sample rate"
+            )
+        BeatSpec(self.frame_rate_hz, self.min_bpm, self.max_bpm)
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames per second."""
+        return self.sample_rate_hz / self.hop_length
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Name of each channel, in order."""
+        mels = tuple(f"mel_{band}" for band in range(self.n_mels))
+        onsets = ("onset", *(f"onset_{band}" for band in _ONSET_BANDS))
+        return mels + onsets + _OTHER_CHANNELS + _BEAT_CHANNELS
+
+    @property
+    def frame_dim(self) -> int:
+        """Number of channels F."""
+        return len(self.channel_names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain dictionary that goes into a manifest."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> FeatureSpec:
+        """Build a spec from `to_dict`'s result.
+
+        Raises
+        ------
+        ConfigError
+            A key is unknown or a value is out of range or of the wrong type.
+        """
+        known = {field.name: type(field.default) for field in fields(cls)}
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise ConfigError(f"feature spec: unknown keys {unknown}; expected some of {sorted(known)}")
+        for name, value in values.items():
+            allowed = (int, float) if known[name] is float else (int,)
+            if isinstance(value, bool) or not isinstance(value, allowed):
+                raise ConfigError(f"feature spec: {name} is {value!r}; expected {known[name].__name__}")
+        return cls(**{name: known[name](value) for name, value in values.items()})
+
+
+@dataclass(frozen=True)
+class FeatureState:
+    """All that the extractor remembers; arrays are never written in place.
+
+    Attributes
+    ----------
+    history
+        The last n_fft - hop_length samples, float32.
+    log_mel
+        Level-corrected log mel spectrum of the frame before, (n_mels,).
+    loudness
+        Slow mean of the mel power, by which frames are divided.
+    heard_frames
+        Frames with sound so far, up to the time constant of `loudness`.
+    onset_levels
+        Running peak of each onset channel, (4,).
+    beat
+        State of the beat tracker.
+    """
+
+    history: Float32Array
+    log_mel: NDArray[np.float64]
+    loudness: float
+    heard_frames: int
+    onset_levels: NDArray[np.float64]
+    beat: BeatState
+
+    def copy(self) -> FeatureState:
+        """Return a copy that shares no array."""
+        return replace(
+            self,
+            history=self.history.copy(),
+            log_mel=self.log_mel.copy(),
+            onset_levels=self.onset_levels.copy(),
+            beat=self.beat.copy(),
+        )
+
+
+_SAMPLE_LIMIT = 1e4
+# -80 dB of full scale: below it a frame is silence and does not pull the loudness down.
+_SILENCE_POWER = 1e-8
+_LOUDNESS_FRAMES = 480
+_LOG_GAIN = 20.0
+_ONSET_DECAY = float(np.exp(-1.0 / (4.0 * 60.0)))
+_ONSET_FLOOR = 0.05
+_PULSE_SHARPNESS = 4.0
+_CHUNK_FRAMES = 512
+
+
+class FeatureExtractor:
+    """Immutable extractor; `step` and `extract` give bit-identical values for every chunking.
+
+    Parameters
+    ----------
+    spec
+        What to compute.
+    """
+
+    def __init__(self, spec: FeatureSpec | None = None) -> None:
+        self.spec = spec or FeatureSpec()
+        self._tracker = BeatTracker(
+            BeatSpec(self.spec.frame_rate_hz, self.spec.min_bpm, self.spec.max_bpm)
+        )
+        self._window = np.hanning(self.spec.n_fft + 1)[:-1].astype(np.float32)
+        self._mel = _mel_filters(self.spec)
+        thirds = _band_edges(self.spec)
+        self._band_starts = np.array([0, *thirds])
+        self._band_sizes = np.diff([0, *thirds, self.spec.n_mels])
+        self._ramp = np.linspace(0.0, 1.0, self.spec.n_mels)
+
+    def initial_state(self) -> FeatureState:
+        """Return the state before any sound."""
+        return FeatureState(
+            history=np.zeros(self.spec.n_fft - self.spec.hop_length, dtype=np.float32),
+            log_mel=np.zeros(self.spec.n_mels),
+            loudness=0.0,
+            heard_frames=0,
+            onset_levels=np.zeros(1 + len(_ONSET_BANDS)),
+            beat=self._tracker.initial_state(),
+        )
+
+    def step(self, hops: NDArray[np.floating[Any]], state: FeatureState) -> tuple[Float32Array, FeatureState]:
+        """Take n hops of samples and return their features.
+
+        Parameters
+        ----------
+        hops
+            (n, hop_length) samples; NaN and infinities count as 0.
+        state
+            What the previous call returned, or `initial_state()`.
+
+        Returns
+        -------
+        features : ndarray, (n, F), float32
+            Finite and bounded, channels as `FeatureSpec.channel_names`.
+        state : FeatureState
+            The state after these frames.
+        """
+        hops = np.asarray(hops, dtype=np.float32)
+        if hops.ndim != 2 or hops.shape[1] != self.spec.hop_length:
+            raise ValueError(f"hops of shape {hops.shape}: expected (n, {self.spec.hop_length})")
+        clean = np.clip(np.nan_to_num(hops, nan=0.0, posinf=0.0, neginf=0.0), -_SAMPLE_LIMIT, _SAMPLE_LIMIT)
+        power, history = self._spectra(clean, state.history)
+        features = np.empty((len(hops), self.spec.frame_dim), dtype=np.float32)
+        fluxes = np.empty(len(hops))
+        state = replace(state, history=history)
+        for frame in range(len(hops)):
+            fluxes[frame], state = self._frame(power[frame], state, features[frame])
+        beats, beat_state = self._tracker.step(fluxes, state.beat)
+        angle = 2 * np.pi * beats.phase
+        beat_channels = features[:, -len(_BEAT_CHANNELS) :]
+        beat_channels[:, 0] = np.sin(angle)
+        beat_channels[:, 1] = np.cos(angle)
+        beat_channels[:, 2] = np.log2(beats.bpm / REFERENCE_BPM)
+        beat_channels[:, 3] = beats.confidence
+        beat_channels[:, 4] = beats.confidence * np.exp(_PULSE_SHARPNESS * (np.cos(angle) - 1))
+        return features, replace(state, beat=beat_state)
+
+    def extract(self, samples: NDArray[np.floating[Any]]) -> Float32Array:
+        """Return the features (T, F) of a whole song (n,), T = n // hop_length."""
+        count = len(samples) // self.spec.hop_length
+        hops = np.asarray(samples[: count * self.spec.hop_length]).reshape(count, self.spec.hop_length)
+        features = np.empty((count, self.spec.frame_dim), dtype=np.float32)
+        state = self.initial_state()
+        for start in range(0, count, _CHUNK_FRAMES):
+            chunk = slice(start, start + _CHUNK_FRAMES)
+            features[chunk], state = self.step(hops[chunk], state)
+        return features
+
+    def _spectra(self, hops: Float32Array, history: Float32Array) -> tuple[Float32Array, Float32Array]:
+        """Return the power spectra (n, n_fft // 2 + 1) and the new history."""
+        stream = np.concatenate([history, hops.ravel()])
+        frames = np.lib.stride_tricks.sliding_window_view(stream, self.spec.n_fft)[:: self.spec.hop_length]
+        spectra = np.fft.rfft(frames[: len(hops)] * self._window, axis=1)
+        power = (spectra.real**2 + spectra.imag**2).astype(np.float32) / np.float32(
+            self.spec.n_fft * self.spec.n_fft / 8
+        )
+        return power, stream[len(stream) - len(history) :].copy()
+
+    def _frame(
+        self, power: Float32Array, state: FeatureState, out: Float32Array
+    ) -> tuple[float, FeatureState]:
+        """Fill all but the beat channels of one frame; return the onset strength and the state."""
+        # One frame at a time: a product over many frames would round differently for each chunk size.
+        mel = (self._mel @ power).astype(np.float64)
+        mean = float(mel.mean())
+        loudness, heard = state.loudness, state.heard_frames
+        if mean > _SILENCE_POWER:
+            heard = min(heard + 1, _LOUDNESS_FRAMES)
+            loudness += (mean - loudness) / heard
+        scaled = mel / max(loudness, _SILENCE_POWER)
+        log_mel = np.log1p(_LOG_GAIN * scaled)
+        flux = np.maximum(log_mel - state.log_mel, 0.0)
+        sums = np.add.reduceat(flux, self._band_starts)
+        onsets = np.concatenate([[flux.sum() / len(flux)], sums / self._band_sizes])
+        levels = np.maximum(np.maximum(onsets, state.onset_levels * _ONSET_DECAY), _ONSET_FLOOR)
+        bands = self.spec.n_mels
+        out[:bands] = np.minimum(log_mel / 4.0, 2.0)
+        out[bands : bands + 4] = onsets / levels
+        relative = mean / max(loudness, _SILENCE_POWER)
+        out[bands + 4] = np.clip(1.0 + np.log10(relative + 1e-4) / 4.0, 0.0, 2.0)
+        out[bands + 5] = (log_mel @ self._ramp) / (log_mel.sum() + 1e-3)
+        onset = float(onsets[0] + onsets[1])
+        return onset, replace(
+            state, log_mel=log_mel, loudness=loudness, heard_frames=heard, onset_levels=levels
+        )
+
+
+def _band_edges(spec: FeatureSpec) -> tuple[int, int]:
+    """First mel band above 200 Hz and above 2 kHz."""
+    centres = _mel_points(spec)[1:-1]
+    low = max(1, int(np.searchsorted(centres, 200.0)))
+    mid = max(low + 1, int(np.searchsorted(centres, 2000.0)))
+    return low, min(mid, spec.n_mels - 1)
+
+
+def _mel_points(spec: FeatureSpec) -> NDArray[np.float64]:
+    """Corner frequencies of the bands, Hz, (n_mels + 2,), even on O'Shaughnessy's mel scale."""
+    low, high = (2595.0 * np.log10(1 + hz / 700.0) for hz in (spec.min_hz, spec.max_hz))
+    return 700.0 * (10 ** (np.linspace(low, high, spec.n_mels + 2) / 2595.0) - 1)
+
+
+def _mel_filters(spec: FeatureSpec) -> Float32Array:
+    """Triangles (n_mels, n_fft // 2 + 1), each of unit sum; narrow ones keep at least their nearest bin."""
+    points = _mel_points(spec)
+    bins = np.arange(spec.n_fft // 2 + 1) * spec.sample_rate_hz / spec.n_fft
+    rising = (bins - points[:-2, None]) / (points[1:-1] - points[:-2])[:, None]
+    falling = (points[2:, None] - bins) / (points[2:] - points[1:-1])[:, None]
+    filters = np.maximum(0.0, np.minimum(rising, falling))
+    nearest = np.argmin(np.abs(bins - points[1:-1, None]), axis=1)
+    filters[np.arange(spec.n_mels), nearest] += 1e-3
+    return (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
