@@ -4,28 +4,26 @@ Each joint of ours follows the change of its counterpart's global rotation since
 pose. In that pose, which is as close to a T-pose as the file has (its rest pose, or a frame), our
 body is posed by directions: limbs along the source's limbs without added twist, trunk upright in
 the source's body frame, feet flat. Limbs are then turned exactly onto the source's limb
-directions. The road of the hips is scaled by the ratio of the leg lengths, and the floor is put at
-the height that the feet reach.
+directions, and legs bent until the feet are where the source's were, scaled. The road of the hips is
+scaled by the ratio of the leg lengths, and the floor is put at the height that the feet reach.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from bailando.errors import InputError
 from bailando.motion.bvh import Bvh
 from bailando.motion.contacts import detect_contacts
-from bailando.motion.joint_map import complete_joint_map
+from bailando.motion.foreign import ForeignMotion, read_foreign
 from bailando.motion.kinematics import forward_kinematics, local_rotations
-from bailando.motion.motion import Motion, resample_grid
+from bailando.motion.motion import Motion
 from bailando.motion.rotations import (
     FloatArray,
     from_matrix,
-    identity,
     inverse,
     make_continuous,
     multiply,
@@ -43,49 +41,9 @@ LIMBS: tuple[tuple[str, str], ...] = tuple(
     for start, end in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))
 )
 _INDEX = {name: joint for joint, name in enumerate(JOINT_NAMES)}
+_FORWARD = np.array([0.0, 0.0, 1.0])
 _GOOD_REFERENCE_DEG = 30.0
 _UPRIGHT_COSINE = float(np.cos(np.radians(25)))
-_Z_UP = np.array([-np.sqrt(0.5), 0, 0, np.sqrt(0.5)])
-
-
-@dataclass(frozen=True, eq=False)
-class _Source:
-    """A foreign motion with Y up at 60 Hz, joints by our names; lengths in its own unit."""
-
-    points: dict[str, FloatArray]
-    """(T, 3) per joint of ours, also end sites that stand in for toes and hands."""
-    turns: dict[str, FloatArray]
-    """(T, 4) global rotation per joint of ours that has one."""
-    spine: list[FloatArray]
-    """(T, 4) global rotations from the pelvis up to the joint the collars hang on."""
-
-    @property
-    def leg_length(self) -> float:
-        """Mean length of thigh and shin together."""
-        return (
-            sum(
-                float(np.linalg.norm(self.points[end] - self.points[start], axis=-1).mean())
-                for start, end in LIMBS
-                if start.endswith(("hip", "knee"))
-            )
-            / 2
-        )
-
-    def at(self, frames: slice) -> _Source:
-        """Some of the frames."""
-        return _Source(
-            {name: points[frames] for name, points in self.points.items()},
-            {name: turns[frames] for name, turns in self.turns.items()},
-            [turns[frames] for turns in self.spine],
-        )
-
-    def turned(self, turn: FloatArray) -> _Source:
-        """The whole world turned by one quaternion (4,)."""
-        return _Source(
-            {name: rotate(turn, points) for name, points in self.points.items()},
-            {name: multiply(turn, turns) for name, turns in self.turns.items()},
-            [multiply(turn, turns) for turns in self.spine],
-        )
 
 
 @dataclass(frozen=True)
@@ -136,18 +94,19 @@ def retarget(
         If required joints cannot be found or the body is degenerate.
     """
     skeleton = skeleton or Skeleton.default()
-    source, stills = _read_source(bvh, joint_map, fps)
+    source, stills = read_foreign(bvh, joint_map, fps)
     reference = _choose_reference(source, stills)
     world = _follow(source, reference, _reference_pose(reference, skeleton))
     world = _align_limbs(world, source, skeleton)
-    rotations = make_continuous(local_rotations(skeleton, world))
     root = _root_road(source, world[:, 0], skeleton)
-    return _ground(rotations, root, fps, skeleton)
+    world = _plant_feet(world, root, source, skeleton)
+    rotations = make_continuous(local_rotations(skeleton, world))
+    return ground(rotations, root, fps, skeleton)
 
 
 def retarget_error(bvh: Bvh, motion: Motion, joint_map: Mapping[str, str] | None = None) -> RetargetError:
     """Compare a motion with the file it came from (same arguments as for `retarget`)."""
-    source, _ = _read_source(bvh, joint_map, motion.fps)
+    source, _ = read_foreign(bvh, joint_map, motion.fps)
     ours = {name: motion.positions[:, _INDEX[name]].astype(np.float64) for name in source.points}
     angles, legs, arms = [], [], []
     for start, end in LIMBS:
@@ -166,79 +125,7 @@ def retarget_error(bvh: Bvh, motion: Motion, joint_map: Mapping[str, str] | None
     return RetargetError(float(np.mean(angles)), 1000 * float(np.mean(legs)), 1000 * float(np.mean(arms)))
 
 
-def _read_source(bvh: Bvh, joint_map: Mapping[str, str] | None, fps: float) -> tuple[_Source, _Source]:
-    """The motion, Y up, and the two candidates for a reference: rest pose and first frame."""
-    named = complete_joint_map(bvh.names, joint_map)
-    joints = {ours: bvh.names.index(theirs) for ours, theirs in named.items()}
-    still = identity((1, len(bvh.names)))
-    stills = replace(
-        bvh,
-        rotations=np.concatenate([still, bvh.rotations[:1]]),
-        translations=np.concatenate([bvh.offsets[None], bvh.translations[:1]]),
-    )
-    source = _named(_resampled(_without_calibration_pose(bvh), fps), joints)
-    up = (source.points["head"] - (source.points["left_ankle"] + source.points["right_ankle"]) / 2).mean(0)
-    if source.leg_length < 1e-6 or np.linalg.norm(up) < 1e-6:
-        raise InputError("motion file has legs of no length; expected a body of ordinary proportions")
-    if abs(up[2]) > abs(up[1]):
-        source = source.turned(_Z_UP)
-    return source, _named(stills, joints)
-
-
-def _without_calibration_pose(bvh: Bvh) -> Bvh:
-    """Without frame 0 where it is a pose of its own: the body jumps from it to frame 1."""
-    if bvh.frame_count < 4:
-        return bvh
-    window = slice(0, min(bvh.frame_count, 60))
-    head = replace(bvh, rotations=bvh.rotations[window], translations=bvh.translations[window])
-    positions, _ = head.forward_kinematics()
-    steps = np.linalg.norm(np.diff(positions, axis=0), axis=-1).mean(-1)
-    height = np.ptp(positions[0], axis=0).max()
-    if steps[0] < 0.01 * height or steps[0] < 4 * steps[1:].max():
-        return bvh
-    return replace(bvh, rotations=bvh.rotations[1:], translations=bvh.translations[1:])
-
-
-def _resampled(bvh: Bvh, fps: float) -> Bvh:
-    if bvh.fps == fps:
-        return bvh
-    before, weight = resample_grid(bvh.frame_count, bvh.fps, fps)
-    after = np.minimum(before + 1, bvh.frame_count - 1)
-    rotations = slerp(bvh.rotations[before], bvh.rotations[after], weight[:, None])
-    mix = weight[:, None, None]
-    translations = bvh.translations[before] * (1 - mix) + bvh.translations[after] * mix
-    return replace(bvh, rotations=rotations, translations=translations, fps=fps)
-
-
-def _named(bvh: Bvh, joints: Mapping[str, int]) -> _Source:
-    """Points and turns by our joint names; end sites of the ankles stand in for missing toes."""
-    positions, world = bvh.forward_kinematics()
-    points = {name: positions[:, joint] for name, joint in joints.items()}
-    for side in ("left", "right"):
-        ankle = joints[f"{side}_ankle"]
-        if f"{side}_foot" not in points and ankle in bvh.end_offsets:
-            points[f"{side}_foot"] = positions[:, ankle] + rotate(world[:, ankle], bvh.end_offsets[ankle])
-    spine = [world[:, joint] for joint in _spine_chain(bvh.parents, joints)]
-    return _Source(points, {name: world[:, joint] for name, joint in joints.items()}, spine)
-
-
-def _spine_chain(parents: tuple[int, ...], joints: Mapping[str, int]) -> list[int]:
-    """Joints from the pelvis up to the last that neck and both arms share."""
-    ends = [joints.get("neck", joints["head"]), joints["left_shoulder"], joints["right_shoulder"]]
-    above = []
-    for joint in ends:
-        ancestors = []
-        while parents[joint] >= 0:
-            joint = parents[joint]
-            ancestors.append(joint)
-        above.append(ancestors)
-    shared = [joint for joint in above[0] if all(joint in others for others in above[1:])]
-    if joints["pelvis"] not in shared:
-        return [joints["pelvis"]]
-    return shared[: shared.index(joints["pelvis"]) + 1][::-1]
-
-
-def _choose_reference(source: _Source, stills: _Source) -> _Source:
+def _choose_reference(source: ForeignMotion, stills: ForeignMotion) -> ForeignMotion:
     """The frame (T = 1) nearest to a T-pose: rest pose, first frame or, failing both, any frame."""
     scores = _distance_from_t_pose(stills)
     if scores.min() < _GOOD_REFERENCE_DEG:
@@ -249,7 +136,7 @@ def _choose_reference(source: _Source, stills: _Source) -> _Source:
     return source.at(slice(best, best + 1))
 
 
-def _distance_from_t_pose(source: _Source) -> FloatArray:
+def _distance_from_t_pose(source: ForeignMotion) -> FloatArray:
     """Mean angle (T,), degrees, of the limbs from a straight stand with arms out or hanging."""
     body = _body_frame(source)
     angles = []
@@ -262,18 +149,18 @@ def _distance_from_t_pose(source: _Source) -> FloatArray:
     return mean
 
 
-def _body_frame(source: _Source) -> FloatArray:
+def _body_frame(source: ForeignMotion) -> FloatArray:
     """Rotation (T, 4) of the trunk: +Y up the trunk, or along the nearest axis, +X to its left."""
     points = source.points
-    up = _unit((points["left_shoulder"] + points["right_shoulder"]) / 2 - _mid_hips(points))
-    axis = np.where(np.abs(up) == np.abs(up).max(-1, keepdims=True), np.sign(up), 0)
-    up = np.where(np.sum(up * axis, axis=-1, keepdims=True) > _UPRIGHT_COSINE, axis, up)
-    left = points["left_hip"] - points["right_hip"]
+    trunk = _unit((points["left_shoulder"] + points["right_shoulder"]) / 2 - _mid_hips(points))
+    axis = np.where(np.abs(trunk) == np.abs(trunk).max(-1, keepdims=True), np.sign(trunk), 0)
+    up: FloatArray = np.where(np.sum(trunk * axis, axis=-1, keepdims=True) > _UPRIGHT_COSINE, axis, trunk)
+    left: FloatArray = points["left_hip"] - points["right_hip"]
     left = _unit(left - np.sum(left * up, axis=-1, keepdims=True) * up)
     return from_matrix(np.stack([left, up, np.cross(left, up)], axis=-1))
 
 
-def _reference_pose(reference: _Source, skeleton: Skeleton) -> FloatArray:
+def _reference_pose(reference: ForeignMotion, skeleton: Skeleton) -> FloatArray:
     """Our body's global rotations (24, 4) in the source's reference pose."""
     body = _body_frame(reference)
     pose: FloatArray = np.repeat(body, len(JOINT_NAMES), axis=0)
@@ -295,7 +182,7 @@ def _reference_pose(reference: _Source, skeleton: Skeleton) -> FloatArray:
     return pose
 
 
-def _follow(source: _Source, reference: _Source, pose: FloatArray) -> FloatArray:
+def _follow(source: ForeignMotion, reference: ForeignMotion, pose: FloatArray) -> FloatArray:
     """Global rotations (T, 24, 4): the reference pose turned as the source's joints turn."""
     spine = [multiply(now, inverse(then)) for now, then in zip(source.spine, reference.spine, strict=True)]
     turned = {
@@ -316,7 +203,7 @@ def _follow(source: _Source, reference: _Source, pose: FloatArray) -> FloatArray
     return multiply(np.stack([turned[name] for name in JOINT_NAMES], axis=1), pose)
 
 
-def _align_limbs(world: FloatArray, source: _Source, skeleton: Skeleton) -> FloatArray:
+def _align_limbs(world: FloatArray, source: ForeignMotion, skeleton: Skeleton) -> FloatArray:
     """The same global rotations with each limb exactly along the source's."""
     aligned = world.copy()
     for start, end in LIMBS:
@@ -327,7 +214,7 @@ def _align_limbs(world: FloatArray, source: _Source, skeleton: Skeleton) -> Floa
     return aligned
 
 
-def _root_road(source: _Source, pelvis: FloatArray, skeleton: Skeleton) -> FloatArray:
+def _root_road(source: ForeignMotion, pelvis: FloatArray, skeleton: Skeleton) -> FloatArray:
     """Positions of our pelvis (T, 3), metres, that put the middle of the hips on the source's, scaled."""
     scale = _leg_length(skeleton) / source.leg_length
     mid_hips = skeleton.offsets[[_INDEX["left_hip"], _INDEX["right_hip"]]].mean(0)
@@ -335,8 +222,45 @@ def _root_road(source: _Source, pelvis: FloatArray, skeleton: Skeleton) -> Float
     return road
 
 
-def _ground(rotations: FloatArray, root: FloatArray, fps: float, skeleton: Skeleton) -> Motion:
-    """Motion with the floor where the soles are lowest, and its contacts."""
+def _plant_feet(world: FloatArray, root: FloatArray, source: ForeignMotion, skeleton: Skeleton) -> FloatArray:
+    """The same global rotations with each leg bent so that the ankle moves as the source's, scaled.
+
+    Thigh and shin of the source may differ from ours in proportion; copying directions alone
+    would let planted feet slide. The knee stays in the plane it was in.
+    """
+    planted = world.copy()
+    scale = _leg_length(skeleton) / source.leg_length
+    middle = _mid_hips(source.points)
+    for side in ("left", "right"):
+        hip, knee, ankle = (_INDEX[f"{side}_{part}"] for part in ("hip", "knee", "ankle"))
+        start = root + rotate(world[:, 0], skeleton.offsets[hip])
+        centre = root + rotate(
+            world[:, 0], skeleton.offsets[[_INDEX["left_hip"], _INDEX["right_hip"]]].mean(0)
+        )
+        reach = centre + (source.points[f"{side}_ankle"] - middle) * scale - start
+        bend = rotate(world[:, hip], skeleton.offsets[knee]) + 0.01 * rotate(world[:, hip], _FORWARD)
+        thigh, shin = _two_bones(reach, bend, *np.linalg.norm(skeleton.offsets[[knee, ankle]], axis=1))
+        for joint, child, direction in ((hip, knee, thigh), (knee, ankle, shin)):
+            now = rotate(world[:, joint], skeleton.offsets[child])
+            planted[:, joint] = multiply(shortest_arc(now, direction), world[:, joint])
+    return planted
+
+
+def _two_bones(
+    reach: FloatArray, bend: FloatArray, first: float, second: float
+) -> tuple[FloatArray, FloatArray]:
+    """Directions of two bones of given lengths that span `reach` (T, 3) and bend towards `bend` (T, 3)."""
+    straight = _unit(reach)
+    span = np.clip(np.linalg.norm(reach, axis=-1), abs(first - second) + 1e-3, first + second - 1e-5)
+    along = (first**2 - second**2 + span**2) / (2 * span)
+    aside = np.sqrt(np.maximum(first**2 - along**2, 0))
+    side = _unit(bend - np.sum(bend * straight, axis=-1, keepdims=True) * straight)
+    joint = along[:, None] * straight + aside[:, None] * side
+    return joint, span[:, None] * straight - joint
+
+
+def ground(rotations: FloatArray, root: FloatArray, fps: float, skeleton: Skeleton) -> Motion:
+    """Motion whose floor, y = 0, is where the soles are at their lowest, with contacts found."""
     positions, _ = forward_kinematics(skeleton, rotations, root)
     toes = [_INDEX["left_foot"], _INDEX["right_foot"]]
     heels = positions[:, [_INDEX["left_ankle"], _INDEX["right_ankle"]], 1] + skeleton.offsets[toes, 1]
