@@ -83,9 +83,9 @@ class RootState:
 class FloorSteering:
     """Keeps the root on a round floor by turning the dancer, not by pushing.
 
-    A dancer who moves outward is turned while moving, like a car: the turn per metre walked grows
-    smoothly from the inner radius to the edge. Standing dancers are never turned. Only within
-    the last tenth of the radius is what is left of the outward movement taken back.
+    A step that leads outward turns the dancer, like a car: the turn per metre grows smoothly from
+    the inner radius to the edge, so a standing dancer is never turned. Only within the last tenth
+    of the radius is what is left of the outward movement taken back.
 
     Parameters
     ----------
@@ -116,10 +116,9 @@ class FloorSteering:
         free = self.free_fraction * self.radius_m
         closeness = _smoothstep((distance - free) / (self.radius_m - free))
         outward = (x_m * move_x_m + z_m * move_z_m) / (distance * step)
-        # A turn about +Y takes +Z towards +X; `side` > 0 means inward lies that way.
-        side = (x_m * move_z_m - z_m * move_x_m) / (distance * step)
-        urgency = _smoothstep((outward + 0.5) / 1.5)
-        way = -1.0 if side > 0 else 1.0
+        urgency = _smoothstep((outward + 0.9) / 1.2)
+        # A turn about +Y takes +Z towards +X: which way leads inward sooner?
+        way = -1.0 if x_m * move_z_m > z_m * move_x_m else 1.0
         return way * self.gain * step / self.radius_m * closeness * urgency
 
     def limit(self, x_m: float, z_m: float, move_x_m: float, move_z_m: float) -> tuple[float, float]:
