@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +12,10 @@ import onnx
 import onnxruntime
 import torch
 
-import bailando
 from bailando.engine.bundle import Bundle
-from bailando.engine.manifest import (
-    SCHEMA_VERSION,
-    CodebookSize,
-    DataSource,
-    Manifest,
-    PoseSpec,
-    Sampling,
-)
 from bailando.errors import ExportError
 from bailando.export.bundle_writer import write_bundle
+from bailando.export.describe import describe, feature_spec
 from bailando.export.graphs import (
     StepGraph,
     decoder_step_graph,
@@ -47,8 +37,8 @@ from bailando.export.validation import (
     compare_gpt,
     compare_steps,
 )
+from bailando.export.verify import record_run
 from bailando.models.checkpoint import DancerCheckpoint
-from bailando.music.features import FeatureSpec
 
 STORAGES = ("fp32", "fp16")
 
@@ -73,6 +63,8 @@ class ExportOptions:
         Song for validation, calibration and comparison; without one a synthetic song.
     min_agreement : float
         Least fraction of greedy codes a reduced precision must share with fp32.
+    compare : bool
+        Measure all precisions, not only the one exported.
     tensorrt : bool
         Build TensorRT engines of the step graphs too.
     compute_capabilities : sequence of str
@@ -86,6 +78,7 @@ class ExportOptions:
     encoder_frames: int = 0
     music: Path | None = None
     min_agreement: float = 0.8
+    compare: bool = False
     tensorrt: bool = False
     compute_capabilities: Sequence[str] = ()
 
@@ -102,9 +95,10 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export made: the bundle, the measured precisions and the engines."""
+    """What an export made: the bundle, its figures against torch and between precisions, the engines."""
 
     bundle: Bundle
+    validation: dict[str, Comparison]
     agreements: tuple[Agreement, ...]
     engines: tuple[BuiltEngine, ...]
 
@@ -122,7 +116,7 @@ class DancerExport:
 
     def __init__(self, checkpoint: DancerCheckpoint, options: ExportOptions) -> None:
         self.options = options
-        self.features = _feature_spec(checkpoint)
+        self.features = feature_spec(checkpoint)
         if options.storage == "fp16":
             checkpoint = replace(
                 checkpoint,
@@ -183,6 +177,22 @@ class DancerExport:
             comparison.require(name)
         return comparisons
 
+    def encoder(self) -> onnx.ModelProto:
+        """Return the encoder graph, compared with torch on random poses."""
+        checkpoint, options = self.checkpoint, self.options
+        graph = encoder_graph(
+            checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames, options.batch
+        )
+        model = export_onnx(graph, options.opset)
+        random = np.random.default_rng(0)
+        feed = [
+            {name: random.standard_normal(value.shape, np.float32) for name, value in graph.inputs.items()}
+        ]
+        comparison = compare_steps(TorchRunner(graph), OnnxRunner(model.SerializeToString()), feed)
+        comparison.require("encoder")
+        self.validation["encoder"] = comparison
+        return model
+
     def convert(self, precision: str) -> Converted:
         """Return the step graphs in another precision, with its agreement with float32."""
         halves = None
@@ -214,108 +224,53 @@ def export_checkpoint(
     """
     options = options or ExportOptions()
     export = DancerExport(checkpoint, options)
-    agreements = [export.convert("fp32")]
-    if options.precision != "fp32":
-        agreements.append(export.convert(options.precision))
-    chosen = agreements[-1]
+    wanted = PRECISIONS if options.compare else ("fp32", options.precision)
+    converted = [export.convert(precision) for precision in dict.fromkeys(wanted)]
+    chosen = next(c for c in converted if c.agreement.precision == options.precision)
     chosen.agreement.require(options.min_agreement)
     models = dict(chosen.models)
     if options.storage == "fp16":
         models = {name: store_as_float16(model) for name, model in models.items()}
-    engines = build_engines(export.models, options.compute_capabilities) if options.tensorrt else []
-    manifest = _manifest(export, models, chosen.agreement, engines)
-    files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
+    engines = _engines(export, chosen)
     if options.encoder_frames:
-        manifest, files = _add_encoder(export, manifest, files)
-    files |= {engine.file: engine.data for engine in engines}
-    bundle = write_bundle(path, manifest, files)
-    return ExportResult(bundle, tuple(c.agreement for c in agreements), tuple(engines))
-
-
-def _feature_spec(checkpoint: DancerCheckpoint) -> FeatureSpec:
-    features = FeatureSpec.from_dict(dict(checkpoint.features))
-    config = checkpoint.gpt.config
-    if config.music_dim != config.music_frames * features.frame_dim:
-        raise ExportError(
-            f"the GPT takes {config.music_dim} music values per token, the features give "
-            f"{config.music_frames} times {features.frame_dim}: the checkpoint mixes two feature definitions"
+        models["encoder"] = export.encoder()
+    files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
+    specs = {
+        name: graph_spec(
+            model,
+            f"{name}.onnx",
+            chosen.agreement.graph_precisions.get(name, "fp32"),
+            tuple(export.graphs[name].state) if name in export.graphs else (),
         )
-    frames = checkpoint.upper_vqvae.config.frames_per_code
-    if frames != config.music_frames or frames != checkpoint.lower_vqvae.config.frames_per_code:
-        raise ExportError(
-            f"a code is {frames} frames, a music token {config.music_frames}: train both at one token rate"
-        )
-    return features
-
-
-def _add_encoder(
-    export: DancerExport, manifest: Manifest, files: dict[str, bytes]
-) -> tuple[Manifest, dict[str, bytes]]:
-    checkpoint, options = export.checkpoint, export.options
-    graph = encoder_graph(
-        checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames, options.batch
+        for name, model in models.items()
+    }
+    manifest = describe(
+        export.checkpoint, specs, [e.spec for e in engines], _validation(export, chosen.agreement)
     )
-    model = export_onnx(graph, options.opset)
-    spec = graph_spec(model, "encoder.onnx", "fp32", ())
-    return (
-        replace(manifest, graphs={**manifest.graphs, "encoder": spec}),
-        files | {spec.file: model.SerializeToString()},
-    )
+    run = record_run(manifest, {name: files[f"{name}.onnx"] for name in export.graphs})
+    manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
+    bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
+    return ExportResult(bundle, export.validation, tuple(c.agreement for c in converted), tuple(engines))
 
 
-def _manifest(
-    export: DancerExport,
-    models: dict[str, onnx.ModelProto],
-    agreement: Agreement,
-    engines: Sequence[BuiltEngine],
-) -> Manifest:
-    """Describe the export; the files' hashes are filled in when the bundle is written."""
-    checkpoint, features, options = export.checkpoint, export.features, export.options
-    provenance, upper, lower = checkpoint.provenance, checkpoint.upper_vqvae, checkpoint.lower_vqvae
-    sampling = checkpoint.sampling
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        name=provenance.name,
-        description=provenance.description,
-        created=_now(),
-        bailando_version=bailando.__version__,
-        frame_rate_hz=round(features.frame_rate_hz),
-        frames_per_token=upper.config.frames_per_code,
-        lookahead_tokens=0,
-        music_lead_tokens=checkpoint.gpt.config.music_lead,
-        skeleton=dict(checkpoint.skeleton),
-        pose=PoseSpec("rotation6d-heading", upper.config.channels, lower.config.channels),
-        features=features.to_dict(),
-        codebook_size=CodebookSize(upper.config.codebook_size, lower.config.codebook_size),
-        styles=checkpoint.styles,
-        start_codes=checkpoint.start_codes,
-        sampling=Sampling(float(sampling["temperature"]), int(sampling["top_k"]), float(sampling["top_p"])),
-        graphs={
-            name: graph_spec(
-                model,
-                f"{name}.onnx",
-                agreement.graph_precisions[name],
-                tuple(export.graphs[name].state),
-            )
-            for name, model in models.items()
-        },
-        engines=tuple(engine.spec for engine in engines),
-        validation={
-            "reference": f"torch {torch.__version__}",
-            "runtime": f"onnxruntime {onnxruntime.__version__}",
-            "tolerance": TOLERANCE,
-            "storage": options.storage,
-            "graphs": {name: comparison.to_dict() for name, comparison in export.validation.items()},
-            "precision": agreement.to_dict(),
-        },
-        data=tuple(DataSource(**dict(source)) for source in provenance.data),
-        licence=provenance.licence,
-        files={},
-    )
+def _engines(export: DancerExport, chosen: Converted) -> list[BuiltEngine]:
+    """Build engines of the chosen graphs where TensorRT computes so, else of the float32 ones."""
+    if not export.options.tensorrt:
+        return []
+    models = chosen.models if chosen.agreement.precision == "fp16" else export.models
+    return build_engines(models, export.options.compute_capabilities)
 
 
-def _now() -> str:
-    """Return the time in UTC; SOURCE_DATE_EPOCH fixes it for reproducible builds."""
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    now = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _validation(export: DancerExport, agreement: Agreement) -> dict[str, Any]:
+    """What was measured, for the manifest."""
+    form: dict[str, Any] = {
+        "reference": f"torch {torch.__version__}",
+        "runtime": f"onnxruntime {onnxruntime.__version__}",
+        "tolerance": TOLERANCE,
+        "storage": export.options.storage,
+        "graphs": {name: comparison.to_dict() for name, comparison in export.validation.items()},
+        "precision": agreement.to_dict(),
+    }
+    if export.options.tensorrt:
+        form["engines"] = "built, not run: no GPU"
+    return form

@@ -1,0 +1,139 @@
+"""``bailando-export``: a trained checkpoint becomes a bundle; bundles are shown and verified."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from bailando.errors import BailandoError, ExportError
+
+_PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
+_EPILOG = """\
+bailando-export inspect BUNDLE   print what a bundle holds
+bailando-export verify BUNDLE    check hashes, shapes and a short deterministic run
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"inspect": _inspect, "verify": _verify}
+    try:
+        if given and given[0] in commands:
+            return commands[given[0]](given[1:])
+        return _export(given)
+    except BailandoError as error:
+        print(f"bailando-export: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _bundle_parser(command: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"bailando-export {command}", description=description)
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder or .zip")
+    return parser
+
+
+def _inspect(arguments: Sequence[str]) -> int:
+    from bailando.engine.bundle import Bundle
+    from bailando.export.report import bundle_lines
+
+    parser = _bundle_parser("inspect", "Print what a bundle holds.")
+    parser.add_argument("--json", action="store_true", help="print the manifest itself")
+    options = parser.parse_args(arguments)
+    bundle = Bundle.open(options.bundle)
+    print(bundle.manifest.to_json() if options.json else "\n".join(bundle_lines(bundle)))
+    return 0
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    from bailando.engine.bundle import Bundle
+    from bailando.export.verify import verify_bundle
+
+    parser = _bundle_parser("verify", "Check hashes, shapes and a short deterministic run.")
+    bundle = Bundle.open(parser.parse_args(arguments).bundle)
+    print(f"{len(bundle.manifest.files)} files: names, sizes and hashes are right, graphs are plain")
+    found = verify_bundle(bundle)
+    print(
+        f"{found.steps} steps: {found.equal_codes} code pairs as recorded, the others within "
+        f"{found.largest_shortfall:.2g}; poses as recorded"
+    )
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bailando-export",
+        description="Turn a trained checkpoint into a bundle that the engine runs anywhere.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".pt file that training saved")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
+    parser.add_argument("--zip", action="store_true", help="write a single .zip")
+    parser.add_argument("--batch", type=int, default=1, metavar="N", help="dancers per step (default 1)")
+    parser.add_argument("--opset", type=int, default=20, metavar="N", help="ONNX operator set (default 20)")
+    parser.add_argument("--precision", choices=_PRECISIONS, default="fp32", help="default fp32")
+    parser.add_argument(
+        "--storage",
+        choices=("fp32", "fp16"),
+        default="fp32",
+        help="how weights lie in the file (default fp32)",
+    )
+    parser.add_argument("--compare", action="store_true", help="measure all precisions and print the table")
+    parser.add_argument(
+        "--min-agreement",
+        type=float,
+        default=0.8,
+        metavar="X",
+        help="least fraction of greedy codes shared with fp32 (default 0.8)",
+    )
+    parser.add_argument("--music", type=Path, metavar="FILE", help="song to validate and calibrate with")
+    parser.add_argument(
+        "--encoder-frames", type=int, default=0, metavar="N", help="add the encoder graph, for N frames"
+    )
+    parser.add_argument("--tensorrt", action="store_true", help="build TensorRT engines too (needs no GPU)")
+    parser.add_argument(
+        "--compute-capability",
+        action="append",
+        default=[],
+        metavar="X.Y",
+        help="GPU generation of the engines, may be repeated (for example 8.9)",
+    )
+    return parser
+
+
+def _export(arguments: Sequence[str]) -> int:
+    options = _parser().parse_args(arguments)
+    if missing := [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]:
+        raise ExportError(f"{', '.join(missing)} not installed: pip install 'bailando[export]'")
+    from bailando.export.exporter import ExportOptions, export_checkpoint
+    from bailando.export.report import export_lines
+    from bailando.models.checkpoint import load_checkpoint
+
+    output = options.output
+    if options.zip and output.suffix != ".zip":
+        output = output.with_name(output.name + ".zip")
+    export_options = ExportOptions(
+        batch=options.batch,
+        opset=options.opset,
+        precision=options.precision,
+        storage=options.storage,
+        encoder_frames=options.encoder_frames,
+        music=options.music,
+        min_agreement=options.min_agreement,
+        compare=options.compare,
+        tensorrt=options.tensorrt or bool(options.compute_capability),
+        compute_capabilities=tuple(options.compute_capability),
+    )
+    result = export_checkpoint(load_checkpoint(options.checkpoint), output, export_options)
+    print("\n".join(export_lines(result)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,120 @@
+"""What an export or a bundle says of itself, as lines of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bailando.engine.bundle import Bundle
+from bailando.engine.specs import GraphSpec, TensorSpec
+
+if TYPE_CHECKING:
+    from bailando.export.exporter import ExportResult
+    from bailando.export.precision import Agreement
+    from bailando.export.tensorrt import BuiltEngine
+
+_COLUMNS = (
+    ("precision", "{:<13}"),
+    ("gpt", "{:>14}"),
+    ("decoder", "{:>14}"),
+    ("MB", "{:>7}"),
+    ("gpt ms", "{:>7}"),
+    ("decoder ms", "{:>11}"),
+    ("codes", "{:>7}"),
+    ("KL nats", "{:>9}"),
+    ("pose rms", "{:>9}"),
+)
+
+
+def precision_table(agreements: Sequence[Agreement]) -> list[str]:
+    """Return a table of the precisions: size, time per step, agreement of codes, change of poses."""
+    lines = ["  ".join(form.format(title) for title, form in _COLUMNS)]
+    for row in agreements:
+        cells = (
+            row.precision,
+            row.graph_precisions["gpt_step"],
+            row.graph_precisions["decoder_step"],
+            f"{sum(row.bytes.values()) / 1e6:.2f}",
+            f"{row.ms_per_step['gpt_step']:.2f}",
+            f"{row.ms_per_step['decoder_step']:.2f}",
+            f"{row.code_agreement:.1%}",
+            f"{row.kl_nats:.2e}",
+            f"{row.pose_rms_fraction:.2%}",
+        )
+        lines.append("  ".join(form.format(cell) for (_, form), cell in zip(_COLUMNS, cells, strict=True)))
+    lines.append(
+        "codes: greedy codes equal to fp32's given the same past; pose rms: change of rotation channels "
+        "over their deviation; times: median, one CPU thread"
+    )
+    return lines
+
+
+def engine_lines(engines: Sequence[BuiltEngine]) -> list[str]:
+    """Return one line per engine: library, GPUs, size, and that it was not run."""
+    return [
+        f"{e.spec.graph}: {e.spec.library} {e.spec.library_version}, compute capabilities "
+        f"{', '.join(e.spec.compute_capabilities) or 'default'}, {len(e.data) / 1e6:.2f} MB, "
+        f"built in {e.build_s:.1f} s, not run: no GPU"
+        for e in engines
+    ]
+
+
+def export_lines(result: ExportResult) -> list[str]:
+    """Return the summary that the command prints after an export."""
+    lines = []
+    for name, comparison in result.validation.items():
+        codes = {True: ", greedy codes identical", False: ", greedy codes differ", None: ""}
+        lines.append(
+            f"{name}: {comparison.steps} steps against torch, outputs within "
+            f"{comparison.max_abs_output:.1e}, state within {comparison.max_abs_state:.1e}"
+            f"{codes[comparison.greedy_codes_identical]}"
+        )
+    lines += precision_table(result.agreements)
+    lines += engine_lines(result.engines)
+    total = sum(entry.bytes for entry in result.bundle.manifest.files.values())
+    return [*lines, f"wrote {result.bundle.path} ({total / 1e6:.2f} MB)"]
+
+
+def bundle_lines(bundle: Bundle) -> list[str]:
+    """Return what `inspect` prints of a bundle."""
+    m = bundle.manifest
+    lines = [
+        f"{m.name}: {m.description}",
+        f"  schema {m.schema_version}, made {m.created} by bailando {m.bailando_version}",
+        f"  licence {m.licence}",
+        f"  {m.frame_rate_hz} frames/s, {m.frames_per_token} frames per token, look-ahead "
+        f"{m.lookahead_tokens} tokens, music lead {m.music_lead_tokens}",
+        f"  pose {m.pose.representation}: {m.pose.upper_channels} upper + {m.pose.lower_channels} lower "
+        f"channels; codebooks {m.codebook_size.upper} + {m.codebook_size.lower}",
+        f"  styles: {', '.join(m.styles)}; {len(m.start_codes)} start code pairs; sampling temperature "
+        f"{m.sampling.temperature}, top_k {m.sampling.top_k}, top_p {m.sampling.top_p}",
+    ]
+    for name, graph in m.graphs.items():
+        lines += _graph_lines(name, graph)
+    lines += [
+        f"engine of {e.graph}: {e.file}, {e.library} {e.library_version}, compute capabilities "
+        f"{', '.join(e.compute_capabilities) or 'default'}"
+        for e in m.engines
+    ]
+    lines += [f"data: {d.name} ({d.licence}) {d.credit}".rstrip() for d in m.data]
+    lines += [f"file: {name}, {f.bytes} bytes, sha256 {f.sha256}" for name, f in m.files.items()]
+    return lines
+
+
+def _graph_lines(name: str, graph: GraphSpec) -> list[str]:
+    elements = sum(_elements(t) for t in graph.state)
+    lines = [f"graph {name}: {graph.file}, opset {graph.opset}, {graph.precision}"]
+    lines += [f"  in   {_tensor(t)}" for t in graph.inputs]
+    lines += [f"  out  {_tensor(t)}" for t in graph.outputs]
+    return [*lines, f"  state: {len(graph.state)} tensors, {elements} elements"]
+
+
+def _elements(tensor: TensorSpec) -> int:
+    count = 1
+    for size in tensor.shape:
+        count *= size
+    return count
+
+
+def _tensor(tensor: TensorSpec) -> str:
+    return f"{tensor.name} {tensor.dtype} {list(tensor.shape)}"
