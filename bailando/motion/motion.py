@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,18 @@ NPZ_KEYS = (
 )
 MAX_FRAMES = 2_000_000
 """Longest motion that is read: over nine hours at 60 Hz."""
+
+# What numpy, zipfile and zlib raise on broken archives; the last two where it is no archive at all.
+_UNREADABLE = (
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    zipfile.BadZipFile,
+    zlib.error,
+    TypeError,
+    AttributeError,
+)
 
 Float32Array = npt.NDArray[np.float32]
 CodeArray = npt.NDArray[np.int64]
@@ -218,13 +231,13 @@ def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         raise InputError(f"motion file {path} not found; give the path of a .npz file of a dance")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             missing = [key for key in NPZ_KEYS if key not in archive]
             if missing:
                 raise InputError(f"motion file {path} lacks {', '.join(missing)}; expected {NPZ_KEYS}")
             _check_sizes(path)
             return {key: archive[key] for key in NPZ_KEYS}
-    except (ValueError, OSError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"motion file {path} is not a readable .npz archive: {reason}") from None
 

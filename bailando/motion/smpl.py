@@ -37,6 +37,11 @@ _BODY_JOINTS = 22
 _HANDS = slice(22, 24)
 
 
+def _encode_latin1(text: str, _encoding: str) -> bytes:
+    """Stand-in for `codecs.encode`, which could be asked for any codec."""
+    return text.encode("latin1")
+
+
 class _ArrayUnpickler(pickle.Unpickler):
     """Unpickles arrays and plain containers; every other class or function is refused."""
 
@@ -53,6 +58,8 @@ class _ArrayUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """Resolve the few names that arrays need."""
+        if (module, name) == ("_codecs", "encode"):
+            return _encode_latin1  # old protocols store the bytes of arrays as text
         if (module, name) not in self._ALLOWED:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which arrays do not need")
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
@@ -122,7 +129,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
     wanted = ("smpl_poses", "smpl_trans", "smpl_scaling", "poses", "trans")
     rates = ("mocap_framerate", "mocap_frame_rate")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files if name in wanted or name in rates}
     except Exception as error:  # zip, zlib and numpy each have their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
