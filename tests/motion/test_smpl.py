@@ -31,10 +31,7 @@ def test_aist_layout_is_read_and_scaled(tmp_path: Path, protocol: int) -> None:
     fields = {"smpl_poses": bent_elbow_poses(60, 72), "smpl_trans": trans, "smpl_scaling": np.array([93.8])}
     path.write_bytes(pickle.dumps(fields, protocol))
     motion = read_smpl(path)
-    forearm = (
-        motion.positions[:, JOINT_NAMES.index("left_wrist")]
-        - motion.positions[:, JOINT_NAMES.index("left_elbow")]
-    )
+    elbow, wrist = (motion.positions[:, JOINT_NAMES.index(f"left_{part}")] for part in ("elbow", "wrist"))
     np.testing.assert_allclose(wrist - elbow, np.tile([0, 0, 0.245], (60, 1)), atol=1e-5)
     assert np.ptp(motion.root_position[:, 0]) == pytest.approx(0.8 / 0.82, abs=1e-3)
     assert motion.positions[..., 1].min() == pytest.approx(0, abs=1e-5)
