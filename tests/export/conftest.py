@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+
+from bailando.export.exporter import DancerExport, ExportOptions, ExportResult, export_checkpoint
+from bailando.models.checkpoint import DancerCheckpoint
+from tests.export.factory import small_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint() -> DancerCheckpoint:
+    return small_checkpoint()
+
+
+@pytest.fixture(scope="session")
+def dancer(checkpoint: DancerCheckpoint) -> DancerExport:
+    """The small dancer's graphs for two dancers at a time, float32."""
+    return DancerExport(checkpoint, ExportOptions(batch=2))
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: DancerCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
+    """The small dancer as a .zip with float16 storage and an encoder."""
+    path = tmp_path_factory.mktemp("export") / "small.zip"
+    return export_checkpoint(checkpoint, path, ExportOptions(storage="fp16", encoder_frames=16))

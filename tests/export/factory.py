@@ -1,0 +1,64 @@
+"""A dancer so small that it exports in seconds."""
+
+from __future__ import annotations
+
+import torch
+
+from bailando.models.checkpoint import DancerCheckpoint, Provenance
+from bailando.models.gpt import CrossConditionalGPT, GPTConfig
+from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
+from bailando.motion.skeleton import Skeleton
+from bailando.music.features import FeatureSpec
+
+CODES = 16
+WINDOW = 6
+
+
+def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
+    """Random weights, logits spread enough that greedy codes are clear."""
+    torch.manual_seed(seed)
+    features = FeatureSpec(n_mels=8)
+    gpt = CrossConditionalGPT(
+        GPTConfig(
+            codebook_size=CODES,
+            music_dim=8 * features.frame_dim,
+            width=32,
+            heads=2,
+            base_layers=1,
+            head_layers=1,
+            window=WINDOW,
+            styles=2,
+        )
+    ).eval()
+    halves = []
+    for channels, probabilities in ((90, 0), (62, 4)):
+        config = PoseVQVAEConfig(
+            channels=channels,
+            width=8,
+            codebook_size=CODES,
+            code_dim=4,
+            dilations=(1,),
+            probability_channels=probabilities,
+        )
+        half = PoseVQVAE(config).eval()
+        half.codebook.fill(torch.randn(CODES, 4))
+        halves.append(half)
+    with torch.no_grad():
+        for parameter in gpt.parameters():
+            # Untouched layer norms and biases would leave half of the graph untested.
+            parameter += 0.1 * torch.randn_like(parameter)
+        gpt.upper_head.weight *= 10
+        gpt.lower_head.weight *= 10
+    return DancerCheckpoint(
+        upper_vqvae=halves[0],
+        lower_vqvae=halves[1],
+        gpt=gpt,
+        features=features.to_dict(),
+        skeleton=Skeleton.default().to_dict(),
+        styles=("open", "salsa"),
+        start_codes=((1, 2), (3, 4)),
+        provenance=Provenance(
+            "small", "for tests", "MIT", ({"name": "noise", "licence": "CC0-1.0", "credit": "a generator"},)
+        ),
+        sampling={"temperature": 1.0, "top_k": 0, "top_p": 1.0},
+    )

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import onnx
+import pytest
+
+from bailando.errors import ExportError
+from bailando.export.exporter import DancerExport
+from bailando.export.onnx_export import operator_counts
+from bailando.export.precision import Converted, record_dance
+from bailando.export.report import precision_table
+
+
+@pytest.fixture(scope="module")
+def converted(dancer: DancerExport) -> dict[str, Converted]:
+    return {
+        name: dancer.convert(name)
+        for name in ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
+    }
+
+
+def test_fp32_agrees_with_itself_exactly(converted: dict[str, Converted]) -> None:
+    agreement = converted["fp32"].agreement
+    assert (agreement.code_agreement, agreement.kl_nats, agreement.pose_rms) == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("precision", "graph", "operator"),
+    [
+        ("int8-dynamic", "gpt_step", "MatMulInteger"),
+        ("int8-static", "gpt_step", "QuantizeLinear"),
+        ("int8-static", "decoder_step", "QuantizeLinear"),
+        ("weight-int8", "gpt_step", "com.microsoft::MatMulNBits"),
+        ("weight-int4", "gpt_step", "com.microsoft::MatMulNBits"),
+    ],
+)
+def test_quantised_graph_computes_with_small_numbers(
+    converted: dict[str, Converted], precision: str, graph: str, operator: str
+) -> None:
+    assert operator in operator_counts(converted[precision].models[graph])
+    assert converted[precision].agreement.graph_precisions[graph] == precision
+
+
+def test_fp16_graph_keeps_float32_at_its_borders(converted: dict[str, Converted]) -> None:
+    graph = converted["fp16"].models["gpt_step"].graph
+    types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
+    assert types["music"] == types["upper_logits"] == onnx.TensorProto.FLOAT
+    assert types["key_cache"] == types["next_key_cache"] == onnx.TensorProto.FLOAT16
+
+
+def test_graph_with_nothing_to_quantise_stays_fp32(converted: dict[str, Converted]) -> None:
+    assert converted["int8-dynamic"].agreement.graph_precisions["decoder_step"] == "fp32"
+
+
+def test_inputs_and_outputs_keep_their_names(converted: dict[str, Converted]) -> None:
+    def names(model: onnx.ModelProto) -> list[str]:
+        return [v.name for v in (*model.graph.input, *model.graph.output)]
+
+    for one in converted.values():
+        for graph, model in one.models.items():
+            assert names(model) == names(converted["fp32"].models[graph])
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8-dynamic", "int8-static", "weight-int8"])
+def test_reduced_precision_changes_little_but_something(
+    converted: dict[str, Converted], precision: str
+) -> None:
+    agreement = converted[precision].agreement
+    assert 0.8 < agreement.code_agreement <= 1.0
+    assert 0 < agreement.kl_nats < 0.05
+    assert agreement.pose_rms_fraction < 0.1
+
+
+def test_fewer_bits_diverge_more(converted: dict[str, Converted]) -> None:
+    divergence = {name: one.agreement.kl_nats for name, one in converted.items()}
+    assert divergence["fp16"] < divergence["weight-int8"] < divergence["weight-int4"]
+
+
+def test_too_little_agreement_is_an_error(converted: dict[str, Converted]) -> None:
+    poor = dataclasses.replace(converted["fp16"].agreement, code_agreement=0.5)
+    with pytest.raises(ExportError, match=r"agrees with fp32 in 50\.0% of the codes"):
+        poor.require(0.8)
+    broken = dataclasses.replace(converted["fp16"].agreement, kl_nats=float("nan"))
+    with pytest.raises(ExportError, match="divergence nan"):
+        broken.require(0.0)
+
+
+def test_recorded_dance_is_the_same_for_the_same_seed(dancer: DancerExport) -> None:
+    first, second = (record_dance(dancer.models, dancer.run, 1.0, seed=3) for _ in range(2))
+    other = record_dance(dancer.models, dancer.run, 1.0, seed=4)
+
+    def codes(dance: object) -> np.ndarray:
+        return np.array([feed["upper_code"] for feed in dance.gpt_feed])  # type: ignore[attr-defined]
+
+    np.testing.assert_array_equal(codes(first), codes(second))
+    assert (codes(first) != codes(other)).any()
+
+
+def test_table_has_a_row_for_each_precision(converted: dict[str, Converted]) -> None:
+    lines = precision_table([one.agreement for one in converted.values()])
+    assert [line.split()[0] for line in lines[1:-1]] == list(converted)
+    assert "100.0%" in lines[1]

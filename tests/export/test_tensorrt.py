@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+import pytest
+
+from bailando.errors import ExportError
+from bailando.export.exporter import DancerExport
+from bailando.export.report import engine_lines
+from bailando.export.tensorrt import build_engines, find_library
+
+needs_tensorrt_rtx = pytest.mark.skipif(
+    importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed"
+)
+
+
+@needs_tensorrt_rtx
+def test_both_step_graphs_build_without_a_gpu(dancer: DancerExport) -> None:
+    engines = build_engines(dancer.models, ("8.6", "8.9"))
+    assert [e.spec.graph for e in engines] == ["gpt_step", "decoder_step"]
+    assert engines[0].file == "gpt_step.sm_86_89.engine"
+    assert engines[0].spec.library == "tensorrt_rtx"
+    weights = sum(len(t.raw_data) for t in dancer.models["gpt_step"].graph.initializer)
+    assert len(engines[0].data) > weights
+    assert all("not run: no GPU" in line for line in engine_lines(engines))
+
+
+@needs_tensorrt_rtx
+def test_unknown_compute_capability_names_the_known_ones(dancer: DancerExport) -> None:
+    for wrong in ("9.9", "nonsense"):
+        with pytest.raises(ExportError, match=r"expected some of .*8\.9"):
+            build_engines({"gpt_step": dancer.models["gpt_step"]}, (wrong,))
+
+
+@needs_tensorrt_rtx
+def test_graph_that_cannot_be_parsed_is_an_error(dancer: DancerExport) -> None:
+    broken = type(dancer.models["gpt_step"])()
+    broken.CopyFrom(dancer.models["gpt_step"])
+    broken.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(ExportError, match="cannot parse gpt_step"):
+        build_engines({"gpt_step": broken})
+
+
+def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    with pytest.raises(ExportError, match="pip install tensorrt-rtx"):
+        find_library()

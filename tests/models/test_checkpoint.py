@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import dataclasses
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bailando.errors import InputError
+from bailando.models.checkpoint import DancerCheckpoint, load_checkpoint, save_checkpoint
+from tests.export.factory import small_checkpoint
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "dancer.pt"
+    save_checkpoint(path, small_checkpoint())
+    return path
+
+
+def altered(path: Path, **changes: Any) -> Path:
+    content = torch.load(path, weights_only=True)
+    torch.save(content | changes, path)
+    return path
+
+
+def test_checkpoint_reads_back_equal(saved: Path) -> None:
+    before, after = small_checkpoint(), load_checkpoint(saved)
+    assert after.gpt.config == before.gpt.config
+    assert after.upper_vqvae.config == before.upper_vqvae.config
+    for name, tensor in before.gpt.state_dict().items():
+        assert torch.equal(after.gpt.state_dict()[name], tensor), name
+    for name in ("features", "skeleton", "styles", "start_codes", "sampling", "provenance"):
+        assert getattr(after, name) == getattr(before, name), name
+    assert not after.gpt.training
+    assert [p.name for p in saved.parent.iterdir()] == ["dancer.pt"]
+
+
+class _Attack:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (Path("/tmp/bailando-attack-ran"),))
+
+
+def test_pickled_code_does_not_run(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    content["attack"] = _Attack()
+    torch.save(content, saved, pickle_module=pickle)
+    with pytest.raises(InputError, match="cannot be loaded safely"):
+        load_checkpoint(saved)
+    assert not Path("/tmp/bailando-attack-ran").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"not a checkpoint", pickle.dumps({"format": "bailando-dancer"})])
+def test_foreign_file_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "foreign.pt"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="is no checkpoint"):
+        load_checkpoint(path)
+
+
+def test_truncated_file_is_refused(saved: Path) -> None:
+    data = saved.read_bytes()
+    saved.write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="cut short"):
+        load_checkpoint(saved)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no checkpoint at"):
+        load_checkpoint(tmp_path / "nothing.pt")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": "other"}, "no dancer checkpoint"),
+        ({"version": 2}, "has version 2, expected 1"),
+        ({"styles": ["salsa", "open"]}, "'open' first"),
+        ({"styles": ["open"]}, "1 styles named, the model has 2"),
+        ({"start_codes": []}, "start_codes are missing"),
+        ({"start_codes": [[0, 99]]}, "outside codebooks of 16"),
+        ({"sampling": {"temperature": 1.0}}, "sampling has keys"),
+        ({"state": {}}, "is damaged"),
+        ({"configs": {"gpt": {"layers": 3}}}, "is damaged"),
+    ],
+)
+def test_inconsistent_content_is_refused(saved: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        load_checkpoint(altered(saved, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_weights_of_a_diverged_training_are_refused(saved: Path) -> None:
+    state = torch.load(saved, weights_only=True)["state"]
+    state["gpt"]["norm.weight"][0] = float("nan")
+    with pytest.raises(InputError, match=r"norm\.weight is not finite"):
+        load_checkpoint(altered(saved, state=state))
+
+
+def test_failed_write_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    checkpoint: DancerCheckpoint = dataclasses.replace(small_checkpoint(), start_codes=((5, 5),))
+    with pytest.raises(OSError, match="disk full"):
+        save_checkpoint(saved, checkpoint)
+    assert saved.read_bytes() == before
