@@ -6,6 +6,7 @@ lower); each step sees all three of the last ``window + 1`` steps.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -101,6 +102,25 @@ class GPTConfig(ModelConfig):
     def has_places(self) -> bool:
         """Whether positions are places in a block, which bounds the length."""
         return self.positions in ("learned", "sinusoidal")
+
+
+def run_stream_blocks(blocks: Iterable[nn.Module], x: Tensor, config: GPTConfig) -> Tensor:
+    """Run transformer blocks offline over streams ``[B, 3 T, width]``, each step within its window."""
+    streams = len(STREAMS)
+    steps = x.shape[1] // streams
+    allowed = banded_mask(steps, config.window, device=x.device)
+    mask, rotation = allowed.repeat(streams, streams), None
+    if config.positions == "alibi":
+        step = torch.arange(steps, device=x.device)
+        slopes = alibi_slopes(config.heads).to(x)[:, None, None]
+        bias = ((step[None, :] - step[:, None]) * slopes).masked_fill(~allowed, float("-inf"))
+        mask = bias.repeat(1, streams, streams)
+    if config.positions == "rotary":
+        cosine, sine = rotation_table(steps, config.head_dim)
+        rotation = (cosine.repeat(streams, 1).to(x), sine.repeat(streams, 1).to(x))
+    for block in blocks:
+        x = block(x, mask, rotation)
+    return x
 
 
 class MusicNormaliser(nn.Module):
@@ -245,21 +265,7 @@ class CrossConditionalGPT(nn.Module):
         return self.stream_embedding
 
     def _run(self, x: Tensor, first: int, last: int) -> Tensor:
-        steps = x.shape[1] // len(STREAMS)
-        allowed = banded_mask(steps, self.config.window, device=x.device)
-        mask = allowed.repeat(len(STREAMS), len(STREAMS))
-        if self.config.positions == "alibi":
-            step = torch.arange(steps, device=x.device)
-            bias = (step[None, :] - step[:, None]) * self.slopes[:, None, None]
-            bias = bias.masked_fill(~allowed, float("-inf"))
-            mask = bias.repeat(1, len(STREAMS), len(STREAMS)).to(x.dtype)
-        rotation = None
-        if self.config.positions == "rotary":
-            cosine, sine = rotation_table(steps, self.config.head_dim)
-            rotation = (cosine.repeat(len(STREAMS), 1).to(x), sine.repeat(len(STREAMS), 1).to(x))
-        for block in self.blocks[first:last]:
-            x = block(x, mask, rotation)
-        return x
+        return run_stream_blocks(self.blocks[first:last], x, self.config)
 
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
