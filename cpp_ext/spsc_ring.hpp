@@ -75,7 +75,7 @@ class SpscRing {
         const std::size_t start = index(tail_.load(std::memory_order_relaxed));
         const std::size_t first = std::min(taken, capacity_ - start);
         std::copy_n(slots_.get() + start, first, items);
-        std::copy_n(slots_.get(), taken - first, items + first);
+        if (taken > first) std::copy_n(slots_.get(), taken - first, items + first);
         return taken;
     }
 
@@ -103,7 +103,7 @@ class SpscRing {
         const std::size_t start = index(head);
         const std::size_t first = std::min(taken, capacity_ - start);
         fill(slots_.get() + start, 0, first);
-        fill(slots_.get(), first, taken - first);
+        if (taken > first) fill(slots_.get(), first, taken - first);
         head_.store(head + taken, std::memory_order_release);
         return taken;
     }
