@@ -30,7 +30,17 @@ def _live(features: int, styles: int) -> Preset:
         lower=PoseVQVAEConfig.from_dict(
             {"channels": LOWER_CHANNELS, "probability_channels": CONTACT_CHANNELS, **vqvae}
         ),
-        gpt=GPTConfig(codebook_size=256, music_dim=FRAMES_PER_TOKEN * features, styles=styles),
+        # Small, because the shipped data is (half an hour of motion): larger ones only learn it by heart.
+        gpt=GPTConfig(
+            codebook_size=256,
+            music_dim=FRAMES_PER_TOKEN * features,
+            width=192,
+            heads=6,
+            base_layers=2,
+            head_layers=3,
+            window=32,
+            styles=styles,
+        ),
     )
 
 
