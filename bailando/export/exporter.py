@@ -25,9 +25,9 @@ from bailando.export.graphs import (
 )
 from bailando.export.music_feed import music_tokens
 from bailando.export.onnx_export import DEFAULT_OPSET, export_onnx, graph_spec
-from bailando.export.precision import PRECISIONS, Agreement, Converted, convert, record_dance
+from bailando.export.precision import PRECISIONS, Agreement, Converted, Dance, convert, record_dance
 from bailando.export.runners import OnnxRunner, TorchRunner
-from bailando.export.storage import store_as_float16
+from bailando.export.storage import copy_model, store_as_float16
 from bailando.export.tensorrt import BuiltEngine, build_engines
 from bailando.export.validation import (
     STEPS_PAST_CAPACITY,
@@ -116,7 +116,8 @@ class DancerExport:
 
     def __init__(self, checkpoint: DancerCheckpoint, options: ExportOptions) -> None:
         self.options = options
-        self.features = feature_spec(checkpoint)
+        self.run = _music_run(checkpoint, options)
+        self.dance = self._record(checkpoint)
         if options.storage == "fp16":
             checkpoint = replace(
                 checkpoint,
@@ -127,34 +128,17 @@ class DancerExport:
         self.checkpoint = checkpoint
         self.graphs = self.step_graphs()
         self.models = {name: export_onnx(graph, options.opset) for name, graph in self.graphs.items()}
-        self.run = self._run()
         self.validation = self._validate()
-        self.dance = record_dance(self.models, self.run, checkpoint.sampling["temperature"])
 
     def step_graphs(self, *, half: bool = False) -> dict[str, StepGraph]:
         """Return the two step graphs, in float16 throughout if `half`."""
-        checkpoint, batch = self.checkpoint, self.options.batch
-        return {
-            "gpt_step": gpt_step_graph(checkpoint.gpt, batch, half=half),
-            "decoder_step": decoder_step_graph(
-                checkpoint.upper_vqvae, checkpoint.lower_vqvae, batch, half=half
-            ),
-        }
+        return _step_graphs(self.checkpoint, self.options.batch, half)
 
-    def _run(self) -> GPTRun:
-        """Music past the cache's capacity, a start code pair and a style for each dancer."""
-        batch, config = self.options.batch, self.checkpoint.gpt.config
-        starts = np.array(
-            [self.checkpoint.start_codes[i % len(self.checkpoint.start_codes)] for i in range(batch)],
-            np.int64,
-        )
-        steps = config.window + STEPS_PAST_CAPACITY
-        return GPTRun(
-            music=music_tokens(self.features, config.music_frames, steps, batch, self.options.music),
-            upper_start=starts[:, 0],
-            lower_start=starts[:, 1],
-            style=np.arange(batch, dtype=np.int64) % max(config.styles, 1),
-        )
+    def _record(self, trained: DancerCheckpoint) -> Dance:
+        """Let torch dance with the weights as trained: what every precision is compared with."""
+        graphs = _step_graphs(trained, self.options.batch, False)
+        gpt, decoder = (TorchRunner(graphs[name]) for name in ("gpt_step", "decoder_step"))
+        return record_dance(gpt, decoder, self.run, trained.sampling["temperature"])
 
     def code_feed(self, steps: int, seed: int = 0) -> list[dict[str, np.ndarray[Any, Any]]]:
         """Return `steps` random code pairs for the decoder."""
@@ -199,7 +183,31 @@ class DancerExport:
         if precision == "fp16":
             graphs = self.step_graphs(half=True)
             halves = {name: export_onnx(graph, self.options.opset) for name, graph in graphs.items()}
-        return convert(precision, self.models, self.dance, halves)
+        finish = store_as_float16 if self.options.storage == "fp16" else copy_model
+        return convert(precision, self.models, self.dance, halves, finish)
+
+
+def _step_graphs(checkpoint: DancerCheckpoint, batch: int, half: bool) -> dict[str, StepGraph]:
+    return {
+        "gpt_step": gpt_step_graph(checkpoint.gpt, batch, half=half),
+        "decoder_step": decoder_step_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae, batch, half=half),
+    }
+
+
+def _music_run(checkpoint: DancerCheckpoint, options: ExportOptions) -> GPTRun:
+    """Music past the cache's capacity, a start code pair and a style for each dancer."""
+    batch, config = options.batch, checkpoint.gpt.config
+    starts = np.array(
+        [checkpoint.start_codes[i % len(checkpoint.start_codes)] for i in range(batch)], np.int64
+    )
+    steps = config.window + STEPS_PAST_CAPACITY
+    features = feature_spec(checkpoint)
+    return GPTRun(
+        music=music_tokens(features, config.music_frames, steps, batch, options.music),
+        upper_start=starts[:, 0],
+        lower_start=starts[:, 1],
+        style=np.arange(batch, dtype=np.int64) % max(config.styles, 1),
+    )
 
 
 def export_checkpoint(
@@ -229,8 +237,6 @@ def export_checkpoint(
     chosen = next(c for c in converted if c.agreement.precision == options.precision)
     chosen.agreement.require(options.min_agreement)
     models = dict(chosen.models)
-    if options.storage == "fp16":
-        models = {name: store_as_float16(model) for name, model in models.items()}
     engines = _engines(export, chosen)
     if options.encoder_frames:
         models["encoder"] = export.encoder()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from bailando.engine.backends import Arrays
 from bailando.errors import ExportError
 from bailando.export.quantise import dynamic_int8, static_int8, weight_only
-from bailando.export.runners import Arrays, OnnxRunner
+from bailando.export.runners import OnnxRunner, StepRunner
 from bailando.export.validation import GPTRun
 
 PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
@@ -23,7 +24,7 @@ _FRAME_COLUMNS = 6
 
 @dataclass(frozen=True)
 class Dance:
-    """A dance that float32 sampled: what every step was given and what it answered.
+    """A dance that the float32 reference sampled: what every step was given and what it answered.
 
     `gpt_feed` and `decoder_feed` hold the inputs by name, `gpt_states` and `decoder_states` the state
     before some of the steps, `logits` and `poses` the outputs.
@@ -39,7 +40,7 @@ class Dance:
 
 @dataclass(frozen=True)
 class Agreement:
-    """One precision against float32, over one dance.
+    """One precision against the float32 reference (torch, weights as trained), over one dance.
 
     Parameters
     ----------
@@ -100,12 +101,10 @@ class Converted:
 
 
 def record_dance(
-    models: Mapping[str, onnx.ModelProto], run: GPTRun, temperature: float, seed: int = 0
+    gpt: StepRunner, decoder: StepRunner, run: GPTRun, temperature: float, seed: int = 0
 ) -> Dance:
-    """Let the float32 graphs dance to `run`'s music, sampling at `temperature`."""
+    """Let the reference dance to `run`'s music, sampling at `temperature`."""
     random = np.random.default_rng(seed)
-    gpt = OnnxRunner(models["gpt_step"].SerializeToString())
-    decoder = OnnxRunner(models["decoder_step"].SerializeToString())
     gpt_state, decoder_state = gpt.initial_state(), decoder.initial_state()
     kept = set(range(0, len(run.music), max(1, len(run.music) // _CALIBRATION_STEPS)))
     dance = Dance([], {}, [], [], {}, [])
@@ -131,6 +130,7 @@ def convert(
     models: Mapping[str, onnx.ModelProto],
     dance: Dance,
     halves: Mapping[str, onnx.ModelProto] | None = None,
+    finish: Callable[[onnx.ModelProto], onnx.ModelProto] = lambda model: model,
 ) -> Converted:
     """Return the step graphs in `precision`, measured against float32.
 
@@ -144,6 +144,8 @@ def convert(
         What `record_dance` recorded of them; it also calibrates ``int8-static``.
     halves : mapping, optional
         The float16 graphs, needed by ``fp16``.
+    finish : callable, optional
+        Applied to each graph last, before it is measured.
     """
     changed: dict[str, onnx.ModelProto | None] = {}
     for name, model in models.items():
@@ -155,7 +157,7 @@ def convert(
             changed[name] = static_int8(model, calibration_steps(dance, name))
         elif precision in ("weight-int8", "weight-int4"):
             changed[name] = weight_only(model, int(precision[-1]))
-    result = {name: changed.get(name) or model for name, model in models.items()}
+    result = {name: finish(changed.get(name) or model) for name, model in models.items()}
     precisions = {name: precision if changed.get(name) else "fp32" for name in models}
     return Converted(result, measure(precision, result, precisions, dance))
 

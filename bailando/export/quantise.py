@@ -22,7 +22,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from bailando.export.runners import Arrays
+from bailando.engine.backends import Arrays
+from bailando.export.storage import copy_model
 
 _PRODUCTS = ("MatMul", "Gemm", "Conv")
 _BLOCK_SIZE = 32
@@ -134,8 +135,7 @@ def _weighted_nodes(model: onnx.ModelProto, op_types: tuple[str, ...]) -> list[s
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy without inferred shapes: the quantisers transpose weights and leave the old ones."""
-    copied = onnx.ModelProto()
-    copied.CopyFrom(model)
+    copied = copy_model(model)
     del copied.graph.value_info[:]
     return copied
 

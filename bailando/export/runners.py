@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 
+from bailando.engine.backends import Arrays
 from bailando.errors import ExportError
 from bailando.export.graphs import StepGraph
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class StepRunner(Protocol):

@@ -16,8 +16,7 @@ def store_as_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     `bailando.export.graphs.round_weights`): the graph computes the very same float32 values, and
     ONNX Runtime folds the casts when it loads.
     """
-    stored = onnx.ModelProto()
-    stored.CopyFrom(model)
+    stored = copy_model(model)
     casts = []
     for tensor in stored.graph.initializer:
         if tensor.data_type != TensorProto.FLOAT:
@@ -37,3 +36,10 @@ def store_as_float16(model: onnx.ModelProto) -> onnx.ModelProto:
     del stored.graph.node[:]
     stored.graph.node.extend([*casts, *nodes])
     return stored
+
+
+def copy_model(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a deep copy."""
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bailando.engine.backends import Arrays
 from bailando.errors import ExportError
-from bailando.export.runners import Arrays, StepRunner
+from bailando.export.runners import StepRunner
 
 TOLERANCE = 1e-4
 STEPS_PAST_CAPACITY = 64

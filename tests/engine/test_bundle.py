@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bailando.engine.bundle import Bundle, Limits
+from bailando.engine.onnx_scan import check_graph
 from bailando.errors import BundleError
 from tests.engine.bundle_factory import decoder_step_model, gpt_step_model, make_folder
 
@@ -253,3 +257,26 @@ def test_hostile_graph_is_refused_although_its_hash_is_right(
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x3a\xff\xff\xff\xff\x0f", gpt_step_model()[:100]])
 def test_graph_that_is_no_onnx_is_refused(tmp_path: Path, data: bytes) -> None:
     refuse(make_folder(tmp_path / "bundle", {"gpt_step.onnx": data}), "is no ONNX model")
+
+
+@given(
+    position=st.integers(0, len(gpt_step_model()) - 1), value=st.integers(0, 255), kept=st.integers(0, 600)
+)
+@settings(max_examples=300, deadline=None)
+def test_no_damage_to_a_graph_breaks_the_judge(position: int, value: int, kept: int) -> None:
+    data = bytearray(gpt_step_model())
+    data[position] = value
+    with contextlib.suppress(BundleError):
+        check_graph(bytes(data[:kept]), "gpt_step.onnx")
+
+
+def test_graph_of_endless_parts_is_refused_soon() -> None:
+    part = b"\x12\x00"  # an empty field 2 of a graph
+    body = part * 1_100_000
+    size = len(body)
+    head = bytearray(b"\x3a")
+    while size:
+        head.append((size & 0x7F) | (0x80 if size > 0x7F else 0))
+        size >>= 7
+    with pytest.raises(BundleError, match="more than 1000000 parts"):
+        check_graph(bytes(head) + body, "gpt_step.onnx")

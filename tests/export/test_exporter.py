@@ -36,7 +36,7 @@ def test_manifest_records_the_validation(exported: ExportResult) -> None:
     assert figures["graphs"]["gpt_step"]["greedy_codes_identical"] is True
     assert figures["graphs"]["gpt_step"]["steps"] == 70
     assert figures["graphs"]["decoder_step"]["max_abs_state"] < 1e-4
-    assert figures["precision"]["code_agreement"] == 1.0
+    assert figures["precision"]["code_agreement"] > 0.95
     assert len(figures["run"]["codes"]) == 16
 
 
