@@ -1,0 +1,13 @@
+// CHECK prints where and what failed and ends the program.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+
+#define CHECK(condition)                                                                 \
+    do {                                                                                 \
+        if (!(condition)) {                                                              \
+            std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);         \
+            std::exit(1);                                                                \
+        }                                                                                \
+    } while (false)
