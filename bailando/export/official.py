@@ -106,8 +106,8 @@ def load_gpt(path: str | Path, *, heads: int | None = None) -> OfficialGPT:
     layout["lower_head.weight"] = ("gpt_head.head_down.weight",)
     for part in ("gpt_base", "gpt_head"):
         own = {ours: names for ours, names in layout.items() if names[0].startswith(part)}
-        places = ["gpt_base.pos_emb"] if part == "gpt_base" else []
-        require_names(checkpoint, f"{part}.", own, [*places, *_masks(checkpoint, part)])
+        positions = ["gpt_base.pos_emb"] if part == "gpt_base" else []
+        require_names(checkpoint, f"{part}.", own, [*positions, *_masks(checkpoint, part)])
     places = checkpoint.tensors["gpt_base.pos_emb"].reshape(len(STREAMS), -1, config.width)
     load_layout(model, checkpoint, layout, {"stream_embedding": places})
     return OfficialGPT(model, _load_critic(checkpoint, config), _load_music_context(checkpoint, heads))

@@ -14,7 +14,11 @@ from bailando.models.vqvae import PoseVQVAE
 JOINTS = 24
 LOWER_JOINTS = (0, 1, 2, 4, 5, 7, 8, 10, 11)
 UPPER_JOINTS = tuple(joint for joint in range(JOINTS) if joint not in LOWER_JOINTS)
-SAMPLING_WINDOW = 28
+
+
+def _joints(positions: Tensor) -> Tensor:
+    """View ``[B, T, 3 J]`` as ``[B, T, J, 3]``."""
+    return positions.reshape(*positions.shape[:2], -1, 3)
 
 
 class OfficialVQVAE(nn.Module):
@@ -57,7 +61,7 @@ class OfficialVQVAE(nn.Module):
     def _split(positions: Tensor) -> tuple[Tensor, Tensor]:
         if positions.dim() != 3 or positions.shape[2] != 3 * JOINTS:
             raise ConfigError(f"positions have shape {tuple(positions.shape)}, expected [batch, time, 72]")
-        joints = positions.unflatten(2, (JOINTS, 3)).clone()
+        joints = _joints(positions).clone()
         joints[:, :, 0] = 0.0
         return joints[:, :, list(UPPER_JOINTS)].flatten(2), joints[:, :, list(LOWER_JOINTS)].flatten(2)
 
@@ -66,8 +70,8 @@ class OfficialVQVAE(nn.Module):
 
         Without a root decoder, channels 0:3 are what the lower decoder gives for the root.
         """
-        upper = self.upper.decode(upper_codes).unflatten(2, (-1, 3))
-        lower = self.lower.decode(lower_codes).unflatten(2, (-1, 3))
+        upper = _joints(self.upper.decode(upper_codes))
+        lower = _joints(self.lower.decode(lower_codes))
         joints = upper.new_zeros(*upper.shape[:2], JOINTS, 3)
         joints[:, :, list(UPPER_JOINTS)] = upper
         joints[:, :, list(LOWER_JOINTS)] = lower
@@ -88,7 +92,7 @@ class OfficialVQVAE(nn.Module):
 
     def decode(self, upper_codes: Tensor, lower_codes: Tensor) -> Tensor:
         """Return the dance, ``[B, 8 T, 72]``: positions in the world, the root added to every joint."""
-        joints = self.decode_integrated(upper_codes, lower_codes).unflatten(2, (JOINTS, 3))
+        joints = _joints(self.decode_integrated(upper_codes, lower_codes))
         return torch.cat((joints[:, :, :1], joints[:, :, 1:] + joints[:, :, :1]), dim=2).flatten(2)
 
 
