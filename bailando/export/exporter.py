@@ -13,6 +13,7 @@ import onnxruntime
 import torch
 
 from bailando.engine.bundle import Bundle
+from bailando.engine.specs import GraphSpec
 from bailando.errors import ExportError
 from bailando.export.bundle_writer import write_bundle
 from bailando.export.describe import describe, feature_spec
@@ -29,6 +30,7 @@ from bailando.export.precision import PRECISIONS, Agreement, Converted, Dance, c
 from bailando.export.runners import OnnxRunner, TorchRunner
 from bailando.export.storage import copy_model, store_as_float16
 from bailando.export.tensorrt import BuiltEngine, build_engines
+from bailando.export.tensorrt_check import run_engines
 from bailando.export.validation import (
     STEPS_PAST_CAPACITY,
     TOLERANCE,
@@ -101,6 +103,7 @@ class ExportResult:
     validation: dict[str, Comparison]
     agreements: tuple[Agreement, ...]
     engines: tuple[BuiltEngine, ...]
+    engine_runs: dict[str, Any]
 
 
 class DancerExport:
@@ -237,26 +240,34 @@ def export_checkpoint(
     chosen = next(c for c in converted if c.agreement.precision == options.precision)
     chosen.agreement.require(options.min_agreement)
     models = dict(chosen.models)
-    engines = _engines(export, chosen)
     if options.encoder_frames:
         models["encoder"] = export.encoder()
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    specs = {
+    specs = _specs(export, models, chosen.agreement)
+    engines = _engines(export, chosen)
+    engine_runs = run_engines(engines, specs, export.graphs, export.run, export.code_feed(64))
+    validation = _validation(export, chosen.agreement) | {"engines": engine_runs}
+    manifest = describe(export.checkpoint, specs, [e.spec for e in engines], validation)
+    run = record_run(manifest, {name: files[f"{name}.onnx"] for name in export.graphs})
+    manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
+    bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
+    agreements = tuple(c.agreement for c in converted)
+    return ExportResult(bundle, export.validation, agreements, tuple(engines), engine_runs)
+
+
+def _specs(
+    export: DancerExport, models: dict[str, onnx.ModelProto], agreement: Agreement
+) -> dict[str, GraphSpec]:
+    """Describe the graphs for the manifest."""
+    return {
         name: graph_spec(
             model,
             f"{name}.onnx",
-            chosen.agreement.graph_precisions.get(name, "fp32"),
+            agreement.graph_precisions.get(name, "fp32"),
             tuple(export.graphs[name].state) if name in export.graphs else (),
         )
         for name, model in models.items()
     }
-    manifest = describe(
-        export.checkpoint, specs, [e.spec for e in engines], _validation(export, chosen.agreement)
-    )
-    run = record_run(manifest, {name: files[f"{name}.onnx"] for name in export.graphs})
-    manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
-    bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
-    return ExportResult(bundle, export.validation, tuple(c.agreement for c in converted), tuple(engines))
 
 
 def _engines(export: DancerExport, chosen: Converted) -> list[BuiltEngine]:
@@ -269,7 +280,7 @@ def _engines(export: DancerExport, chosen: Converted) -> list[BuiltEngine]:
 
 def _validation(export: DancerExport, agreement: Agreement) -> dict[str, Any]:
     """What was measured, for the manifest."""
-    form: dict[str, Any] = {
+    return {
         "reference": f"torch {torch.__version__}",
         "runtime": f"onnxruntime {onnxruntime.__version__}",
         "tolerance": TOLERANCE,
@@ -277,6 +288,3 @@ def _validation(export: DancerExport, agreement: Agreement) -> dict[str, Any]:
         "graphs": {name: comparison.to_dict() for name, comparison in export.validation.items()},
         "precision": agreement.to_dict(),
     }
-    if export.options.tensorrt:
-        form["engines"] = "built, not run: no GPU"
-    return form

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bailando.engine.bundle import Bundle
 from bailando.engine.specs import GraphSpec, TensorSpec
@@ -49,14 +49,23 @@ def precision_table(agreements: Sequence[Agreement]) -> list[str]:
     return lines
 
 
-def engine_lines(engines: Sequence[BuiltEngine]) -> list[str]:
-    """Return one line per engine: library, GPUs, size, and that it was not run."""
+def engine_lines(engines: Sequence[BuiltEngine], runs: Mapping[str, Any]) -> list[str]:
+    """Return one line per engine: library, GPUs, size, and how it ran."""
     return [
         f"{e.spec.graph}: {e.spec.library} {e.spec.library_version}, compute capabilities "
         f"{', '.join(e.spec.compute_capabilities) or 'default'}, {len(e.data) / 1e6:.2f} MB, "
-        f"built in {e.build_s:.1f} s, not run: no GPU"
+        f"built in {e.build_s:.1f} s; {_engine_run(runs[e.spec.graph])}"
         for e in engines
     ]
+
+
+def _engine_run(run: Mapping[str, Any]) -> str:
+    if "not_run" in run:
+        return f"not run: {run['not_run']}"
+    return (
+        f"{run['steps']} steps against torch, outputs within {run['max_abs_output']:.1e}, state within "
+        f"{run['max_abs_state']:.1e}, {run['ms_per_step']:.3f} ms per step as CUDA graphs"
+    )
 
 
 def export_lines(result: ExportResult) -> list[str]:
@@ -70,7 +79,7 @@ def export_lines(result: ExportResult) -> list[str]:
             f"{codes[comparison.greedy_codes_identical]}"
         )
     lines += precision_table(result.agreements)
-    lines += engine_lines(result.engines)
+    lines += engine_lines(result.engines, result.engine_runs)
     total = sum(entry.bytes for entry in result.bundle.manifest.files.values())
     return [*lines, f"wrote {result.bundle.path} ({total / 1e6:.2f} MB)"]
 

@@ -87,6 +87,8 @@ def _build(
         reasons = "; ".join(str(parser.get_error(i).desc()) for i in range(parser.num_errors))
         raise ExportError(f"{library.__name__} cannot parse {name}: {reasons[:300]}")
     config = builder.create_builder_config()
+    # Float32 means float32: ten-bit products would miss the validation's tolerance.
+    config.clear_flag(library.BuilderFlag.TF32)
     _set_capabilities(library, config, capabilities)
     start_ns = time.perf_counter_ns()
     plan = builder.build_serialized_network(network, config)
