@@ -50,7 +50,7 @@ class StreamResampler:
         for rate in (in_rate_hz, out_rate_hz):
             if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
                 raise InputError(
-                    f"sample rate {rate} Hz: expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; convert the audio first"
+                    f"sample rate {rate} Hz: expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; convert it first"
                 )
         self.in_rate_hz = in_rate_hz
         self.out_rate_hz = out_rate_hz
@@ -178,7 +178,9 @@ class AudioFile:
             yield np.ascontiguousarray(block.mean(axis=1, dtype=np.float32))
         self._refuse_all_nan(done, True)
         if done == 0:
-            raise InputError(f"{self.path}: no audio could be decoded; expected a playable file; re-encode it")
+            raise InputError(
+                f"{self.path}: no audio could be decoded; expected a playable file; re-encode it"
+            )
 
     def resampled(self, sample_rate_hz: int, block_frames: int = BLOCK_FRAMES) -> Iterator[Samples]:
         """Yield the whole file at another rate, end included, as mono blocks of varying length."""
@@ -191,7 +193,7 @@ class AudioFile:
         rate = self.sample_rate_hz
         if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
             raise InputError(
-                f"{self.path}: sample rate {rate} Hz, expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; convert it first"
+                f"{self.path}: sample rate {rate} Hz; expected {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; convert it"
             )
         if self._file.frames <= 0:
             raise InputError(f"{self.path}: 0 s of audio; expected some sound; give another file")

@@ -119,13 +119,13 @@ class Beats:
 
 
 # How strongly one full-scale onset speaks for the cells on their beat, in nats.
-_ONSET_WEIGHT = 1.4
+_ONSET_WEIGHT = 3.0
 # Onsets weaker than this (of the running peak) speak against a beat.
 _ONSET_THRESHOLD = 0.22
-_BEAT_HALF_WIDTH_FRAMES = 2.0
+_BEAT_HALF_WIDTH_FRAMES = 2.5
 # Per frame: share of a cell that leaks to each neighbouring tempo, and to any tempo and phase.
 _TEMPO_LEAK = 0.012
-_RESET_LEAK = 2e-4
+_RESET_LEAK = 1e-3
 _LEVEL_DECAY_S = 4.0
 _MEAN_DECAY_S = 3.0
 # Another tempo must be this much likelier for this long before it is followed.

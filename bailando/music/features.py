@@ -16,8 +16,9 @@ from bailando.errors import ConfigError
 from bailando.music.beats import BeatSpec, BeatState, BeatTracker
 
 Float32Array = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
 
-_ONSET_BANDS = ("low", "mid", "high")
+_ONSETS = ("onset", "onset_low", "onset_mid", "onset_high")
 _OTHER_CHANNELS = ("level", "brightness")
 _BEAT_CHANNELS = ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence", "beat_pulse")
 REFERENCE_BPM = 120.0
@@ -60,7 +61,8 @@ class FeatureSpec:
             raise ConfigError(f"n_mels {self.n_mels}: expected 8 to 512")
         if not 0 <= self.min_hz < self.max_hz <= self.sample_rate_hz / 2:
             raise ConfigError(
-                f"mel range {self.min_hz}..{self.max_hz} Hz: expected 0 <= min_hz < max_hz <= half the sample rate"
+                f"mel range {self.min_hz}..{self.max_hz} Hz: expected 0 <= min_hz < max_hz <= "
+                f"{self.sample_rate_hz / 2} Hz"
             )
         BeatSpec(self.frame_rate_hz, self.min_bpm, self.max_bpm)
 
@@ -73,8 +75,7 @@ class FeatureSpec:
     def channel_names(self) -> tuple[str, ...]:
         """Name of each channel, in order."""
         mels = tuple(f"mel_{band}" for band in range(self.n_mels))
-        onsets = ("onset", *(f"onset_{band}" for band in _ONSET_BANDS))
-        return mels + onsets + _OTHER_CHANNELS + _BEAT_CHANNELS
+        return mels + _ONSETS + _OTHER_CHANNELS + _BEAT_CHANNELS
 
     @property
     def frame_dim(self) -> int:
@@ -94,15 +95,18 @@ class FeatureSpec:
         ConfigError
             A key is unknown or a value is out of range or of the wrong type.
         """
-        known = {field.name: type(field.default) for field in fields(cls)}
-        unknown = sorted(set(values) - set(known))
+        floats = {field.name: isinstance(field.default, float) for field in fields(cls)}
+        unknown = sorted(set(values) - set(floats))
         if unknown:
-            raise ConfigError(f"feature spec: unknown keys {unknown}; expected some of {sorted(known)}")
+            raise ConfigError(f"feature spec: unknown keys {unknown}; expected some of {sorted(floats)}")
+        checked: dict[str, Any] = {}
         for name, value in values.items():
-            allowed = (int, float) if known[name] is float else (int,)
+            allowed = (int, float) if floats[name] else (int,)
             if isinstance(value, bool) or not isinstance(value, allowed):
-                raise ConfigError(f"feature spec: {name} is {value!r}; expected {known[name].__name__}")
-        return cls(**{name: known[name](value) for name, value in values.items()})
+                kind = "a number" if floats[name] else "a whole number"
+                raise ConfigError(f"feature spec: {name} is {value!r}; expected {kind}")
+            checked[name] = float(value) if floats[name] else value
+        return cls(**checked)
 
 
 @dataclass(frozen=True)
@@ -126,10 +130,10 @@ class FeatureState:
     """
 
     history: Float32Array
-    log_mel: NDArray[np.float64]
+    log_mel: FloatArray
     loudness: float
     heard_frames: int
-    onset_levels: NDArray[np.float64]
+    onset_levels: FloatArray
     beat: BeatState
 
     def copy(self) -> FeatureState:
@@ -147,7 +151,10 @@ _SAMPLE_LIMIT = 1e4
 # -80 dB of full scale: below it a frame is silence and does not pull the loudness down.
 _SILENCE_POWER = 1e-8
 _LOUDNESS_FRAMES = 480
-_LOG_GAIN = 20.0
+_LOG_GAIN = 10.0
+_LOG_MEL_SCALE = 4.0
+# Share of the onset channels in the envelope that the beat tracker hears, chosen on songs.
+_ONSET_MIX = np.array([1.0, 1.0, 0.0, 0.5])
 _ONSET_DECAY = float(np.exp(-1.0 / (4.0 * 60.0)))
 _ONSET_FLOOR = 0.05
 _PULSE_SHARPNESS = 4.0
@@ -165,9 +172,7 @@ class FeatureExtractor:
 
     def __init__(self, spec: FeatureSpec | None = None) -> None:
         self.spec = spec or FeatureSpec()
-        self._tracker = BeatTracker(
-            BeatSpec(self.spec.frame_rate_hz, self.spec.min_bpm, self.spec.max_bpm)
-        )
+        self._tracker = BeatTracker(BeatSpec(self.spec.frame_rate_hz, self.spec.min_bpm, self.spec.max_bpm))
         self._window = np.hanning(self.spec.n_fft + 1)[:-1].astype(np.float32)
         self._mel = _mel_filters(self.spec)
         thirds = _band_edges(self.spec)
@@ -182,7 +187,7 @@ class FeatureExtractor:
             log_mel=np.zeros(self.spec.n_mels),
             loudness=0.0,
             heard_frames=0,
-            onset_levels=np.zeros(1 + len(_ONSET_BANDS)),
+            onset_levels=np.zeros(len(_ONSETS)),
             beat=self._tracker.initial_state(),
         )
 
@@ -209,11 +214,8 @@ class FeatureExtractor:
         clean = np.clip(np.nan_to_num(hops, nan=0.0, posinf=0.0, neginf=0.0), -_SAMPLE_LIMIT, _SAMPLE_LIMIT)
         power, history = self._spectra(clean, state.history)
         features = np.empty((len(hops), self.spec.frame_dim), dtype=np.float32)
-        fluxes = np.empty(len(hops))
-        state = replace(state, history=history)
-        for frame in range(len(hops)):
-            fluxes[frame], state = self._frame(power[frame], state, features[frame])
-        beats, beat_state = self._tracker.step(fluxes, state.beat)
+        onsets, state = self._timbre(power, replace(state, history=history), features)
+        beats, beat_state = self._tracker.step(onsets, state.beat)
         angle = 2 * np.pi * beats.phase
         beat_channels = features[:, -len(_BEAT_CHANNELS) :]
         beat_channels[:, 0] = np.sin(angle)
@@ -244,33 +246,53 @@ class FeatureExtractor:
         )
         return power, stream[len(stream) - len(history) :].copy()
 
-    def _frame(
+    def _timbre(
         self, power: Float32Array, state: FeatureState, out: Float32Array
-    ) -> tuple[float, FeatureState]:
-        """Fill all but the beat channels of one frame; return the onset strength and the state."""
-        # One frame at a time: a product over many frames would round differently for each chunk size.
-        mel = (self._mel @ power).astype(np.float64)
-        mean = float(mel.mean())
-        loudness, heard = state.loudness, state.heard_frames
-        if mean > _SILENCE_POWER:
+    ) -> tuple[FloatArray, FeatureState]:
+        """Fill all but the beat channels of n frames; return the onset strengths (n,) and the state."""
+        mel = np.empty((len(power), self.spec.n_mels))
+        for frame, spectrum in enumerate(power):
+            # One product per frame: a product of many frames would round differently for each n.
+            mel[frame] = self._mel @ spectrum
+        mean = mel.mean(axis=1)
+        loudness, state = _follow_loudness(mean, state)
+        log_mel = np.log1p(_LOG_GAIN * np.sqrt(mel / loudness[:, None]))
+        before = np.concatenate([state.log_mel[None], log_mel[:-1]])
+        flux = np.maximum(log_mel - before, 0.0)
+        bands = np.add.reduceat(flux, self._band_starts, axis=1) / self._band_sizes
+        onsets = np.concatenate([flux.mean(axis=1, keepdims=True), bands], axis=1)
+        levels, onset_levels = _follow_levels(onsets, state.onset_levels)
+        mels = self.spec.n_mels
+        out[:, :mels] = np.minimum(log_mel / _LOG_MEL_SCALE, 2.0)
+        out[:, mels : mels + len(_ONSETS)] = onsets / levels
+        out[:, mels + len(_ONSETS)] = np.clip(1.0 + np.log10(mean / loudness + 1e-4) / 4.0, 0.0, 2.0)
+        tilt = (log_mel * self._ramp).sum(axis=1)
+        out[:, mels + len(_ONSETS) + 1] = tilt / (log_mel.sum(axis=1) + 1e-3)
+        strength = (onsets * _ONSET_MIX).sum(axis=1)
+        if len(log_mel):
+            state = replace(state, log_mel=log_mel[-1].copy(), onset_levels=onset_levels)
+        return strength, state
+
+
+def _follow_loudness(mean: FloatArray, state: FeatureState) -> tuple[FloatArray, FeatureState]:
+    """Return the slow mean power that divides each frame (n,), never below silence, and the state."""
+    loudness, heard = state.loudness, state.heard_frames
+    followed = np.empty(len(mean))
+    for frame, power in enumerate(mean.tolist()):
+        if power > _SILENCE_POWER:
             heard = min(heard + 1, _LOUDNESS_FRAMES)
-            loudness += (mean - loudness) / heard
-        scaled = mel / max(loudness, _SILENCE_POWER)
-        log_mel = np.log1p(_LOG_GAIN * scaled)
-        flux = np.maximum(log_mel - state.log_mel, 0.0)
-        sums = np.add.reduceat(flux, self._band_starts)
-        onsets = np.concatenate([[flux.sum() / len(flux)], sums / self._band_sizes])
-        levels = np.maximum(np.maximum(onsets, state.onset_levels * _ONSET_DECAY), _ONSET_FLOOR)
-        bands = self.spec.n_mels
-        out[:bands] = np.minimum(log_mel / 4.0, 2.0)
-        out[bands : bands + 4] = onsets / levels
-        relative = mean / max(loudness, _SILENCE_POWER)
-        out[bands + 4] = np.clip(1.0 + np.log10(relative + 1e-4) / 4.0, 0.0, 2.0)
-        out[bands + 5] = (log_mel @ self._ramp) / (log_mel.sum() + 1e-3)
-        onset = float(onsets[0] + onsets[1])
-        return onset, replace(
-            state, log_mel=log_mel, loudness=loudness, heard_frames=heard, onset_levels=levels
-        )
+            loudness += (power - loudness) / heard
+        followed[frame] = loudness
+    return np.maximum(followed, _SILENCE_POWER), replace(state, loudness=loudness, heard_frames=heard)
+
+
+def _follow_levels(onsets: FloatArray, level: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the decaying peak of each onset channel, (n, 4), and the last one."""
+    levels = np.empty_like(onsets)
+    for frame, onset in enumerate(onsets):
+        level = np.maximum(np.maximum(onset, level * _ONSET_DECAY), _ONSET_FLOOR)
+        levels[frame] = level
+    return levels, level
 
 
 def _band_edges(spec: FeatureSpec) -> tuple[int, int]:
@@ -281,10 +303,10 @@ def _band_edges(spec: FeatureSpec) -> tuple[int, int]:
     return low, min(mid, spec.n_mels - 1)
 
 
-def _mel_points(spec: FeatureSpec) -> NDArray[np.float64]:
+def _mel_points(spec: FeatureSpec) -> FloatArray:
     """Corner frequencies of the bands, Hz, (n_mels + 2,), even on O'Shaughnessy's mel scale."""
     low, high = (2595.0 * np.log10(1 + hz / 700.0) for hz in (spec.min_hz, spec.max_hz))
-    return 700.0 * (10 ** (np.linspace(low, high, spec.n_mels + 2) / 2595.0) - 1)
+    return 700.0 * np.asarray(10 ** (np.linspace(low, high, spec.n_mels + 2) / 2595.0) - 1)
 
 
 def _mel_filters(spec: FeatureSpec) -> Float32Array:
@@ -296,4 +318,5 @@ def _mel_filters(spec: FeatureSpec) -> Float32Array:
     filters = np.maximum(0.0, np.minimum(rising, falling))
     nearest = np.argmin(np.abs(bins - points[1:-1, None]), axis=1)
     filters[np.arange(spec.n_mels), nearest] += 1e-3
-    return (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
+    unit: Float32Array = (filters / filters.sum(axis=1, keepdims=True)).astype(np.float32)
+    return unit
