@@ -151,8 +151,11 @@ class Pacer:
 
     def report(self) -> PacerReport:
         """Return what happened so far."""
-        p50_ns, p99_ns = self._percentiles_ns(0.5, 0.99)
-        return PacerReport(**self._thread.counters(), p50_lateness_ns=p50_ns, p99_lateness_ns=p99_ns)
+        counters = self._thread.counters()
+        p50_ns, p99_ns = (
+            min(edge_ns, counters["max_lateness_ns"]) for edge_ns in self._percentiles_ns(0.5, 0.99)
+        )
+        return PacerReport(**counters, p50_lateness_ns=p50_ns, p99_lateness_ns=p99_ns)
 
     def _percentiles_ns(self, *fractions: float) -> list[int]:
         """Return the upper edges of the histogram's buckets in which the fractions fall."""
