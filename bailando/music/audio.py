@@ -27,6 +27,18 @@ MAX_RATE_HZ = 768_000
 _ALL_NAN_PATIENCE_S = 10.0
 
 
+class _ForwardFile(sf.SoundFile):  # type: ignore[misc]
+    """A sound file that is only read forwards.
+
+    soundfile seeks to where it already is after every read of a seekable file; in an mp3 that loses
+    the decoder's overlap and puts a gap at every block.
+    """
+
+    def seekable(self) -> bool:
+        """Say no, so that no seek happens between reads."""
+        return False
+
+
 class StreamResampler:
     """Resample a mono stream from one fixed rate to another (libsoxr, linear phase).
 
@@ -164,9 +176,10 @@ class AudioFile:
             The file is corrupt at some point, holds no finite sample, or runs past the limit.
         """
         self.replaced_samples = 0
+        self._file.close()
+        self._file = _open(self.path)
         done = 0
-        self._read(0)
-        while len(block := self._read(block_frames)):
+        while len(block := self._read(block_frames, done)):
             finite = np.isfinite(block)
             if not finite.all():
                 self.replaced_samples += int(block.size - np.count_nonzero(finite))
@@ -212,18 +225,15 @@ class AudioFile:
                 f"{self.path}: every sample is NaN or infinite; expected sound; export the audio again"
             )
 
-    def _read(self, frames: int) -> NDArray[np.float32]:
-        """Read (n, channels); 0 frames rewinds instead."""
+    def _read(self, frames: int, done: int) -> NDArray[np.float32]:
+        """Read the next (n, channels) after `done` frames."""
         try:
-            if frames == 0:
-                self._file.seek(0)
-                return np.empty((0, self.channels), dtype=np.float32)
             block: NDArray[np.float32] = self._file.read(frames, dtype="float32", always_2d=True)
             return block
         except (sf.SoundFileError, RuntimeError) as error:
-            at_s = self._file.tell() / self.sample_rate_hz if not self._file.closed else 0.0
             raise InputError(
-                f"{self.path}: corrupt after {at_s:.1f} s ({_one_line(error)}); re-encode or replace the file"
+                f"{self.path}: corrupt after {done / self.sample_rate_hz:.1f} s ({_one_line(error)}); "
+                "re-encode or replace the file"
             ) from error
 
 
@@ -253,13 +263,13 @@ def load_mono(path: str | Path, sample_rate_hz: int, max_duration_s: float = MAX
         return np.concatenate(list(audio.resampled(sample_rate_hz)))
 
 
-def _open(path: Path) -> sf.SoundFile:
+def _open(path: Path) -> _ForwardFile:
     if path.is_dir():
         raise InputError(f"{path}: is a folder, expected an audio file (wav, flac, ogg, mp3)")
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
     try:
-        return sf.SoundFile(path)
+        return _ForwardFile(path)
     except (sf.SoundFileError, RuntimeError, TypeError, OSError) as error:
         raise InputError(
             f"{path}: no audio in it ({_one_line(error)}); expected wav, flac, ogg or mp3; convert it first"

@@ -20,7 +20,7 @@ FloatArray = NDArray[np.float64]
 
 # A circle of this many phase bins per tempo; the beat lies in the middle of the axis, so that the
 # bins an onset can touch are one contiguous slice.
-PHASE_BINS = 96
+PHASE_BINS = 64
 _CENTRE = PHASE_BINS // 2
 # Spread of the phase per frame in bins^2. Three taps with a given mean and variance exist for every
 # fractional shift only from 0.25 up.
@@ -48,7 +48,7 @@ class BeatSpec:
     frame_rate_hz: float = 60.0
     min_bpm: float = 60.0
     max_bpm: float = 200.0
-    tempo_bins: int = 72
+    tempo_bins: int = 60
     centre_bpm: float = 125.0
     octave_spread: float = 0.6
     onset_delay_frames: float = 1.3
@@ -119,7 +119,7 @@ class Beats:
 
 
 # How strongly one full-scale onset speaks for the cells on their beat, in nats.
-_ONSET_WEIGHT = 3.0
+_ONSET_WEIGHT = 4.0
 # Onsets weaker than this (of the running peak) speak against a beat.
 _ONSET_THRESHOLD = 0.22
 _BEAT_HALF_WIDTH_FRAMES = 2.5
