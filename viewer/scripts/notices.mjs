@@ -10,8 +10,8 @@ const notices = bundled.map((name) => {
   const folder = `node_modules/${name}`;
   const { version, license } = JSON.parse(readFileSync(`${folder}/package.json`, "utf8"));
   const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
-  if (!file && !name.startsWith("@pixiv/")) throw new Error(`${name} has no licence file`);
-  const text = readFileSync(file ? `${folder}/${file}` : "node_modules/@pixiv/three-vrm/LICENSE", "utf8");
+  if (!file) throw new Error(`${name} has no licence file`);
+  const text = readFileSync(`${folder}/${file}`, "utf8");
   return `${name} ${version} (${license})\n\n${text.trim()}\n`;
 });
 const target = "../bailando/engine/viewer/static/LICENSES.txt";

@@ -26,25 +26,27 @@ const fragmentShader = /* glsl */ `
     vec2 on = 1.0 - smoothstep(vec2(width), vec2(width) + soft * 1.5, cell);
     vec2 fade = clamp(0.35 / (soft * 12.0 + 0.2), 0.0, 1.0);
     on *= fade;
-    float cross = max(on.x * step(cell.y, 0.09), on.y * step(cell.x, 0.09));
-    return 0.07 * max(on.x, on.y) + 0.5 * cross;
+    float cross = max(on.x * step(cell.y, 0.05), on.y * step(cell.x, 0.05));
+    return 0.06 * max(on.x, on.y) + 0.42 * cross;
   }
 
   void main() {
     float away = distance(place, dancer);
-    float pool = exp(-away * away / 7.0);
-    vec3 colour = ground * (0.05 + 1.1 * pool) + line * marks(place, 0.004) * (0.16 + pool) * exp(-away * 0.16);
-    float alpha = solid * (1.0 - smoothstep(5.0, 13.0, away));
+    float pool = exp(-away * away / 5.0);
+    float alpha = solid * exp(-away * away / 11.0);
+    float drawn = solid * (1.0 - smoothstep(4.0, 10.0, away));
     float radius = 0.35 + 1.7 * sqrt(phase);
     float thin = abs(away - radius);
-    float ring = beat * (1.0 - phase) * (1.0 - phase) * exp(-thin * thin / 0.0018);
+    float ring = beat * (1.0 - phase) * (1.0 - phase) * exp(-thin * thin / 0.0006);
     float glow = 0.0;
     for (int i = 0; i < ${CONTACTS}; i++) {
       vec2 d = place - contacts[i].xy;
       glow += contacts[i].z * (0.75 * exp(-dot(d, d) / 0.006) + 0.2 * exp(-dot(d, d) / 0.05));
     }
-    float light = 0.5 * ring + 0.9 * glow;
-    gl_FragColor = vec4(colour * alpha + accent * light, max(alpha, min(1.0, light)));
+    float light = 0.45 * ring + 0.9 * glow;
+    float lines = marks(place, 0.0022) * (0.12 + 0.8 * pool) * exp(-away * 0.2) * drawn;
+    vec3 colour = ground * (0.22 + 1.5 * pool) * alpha + line * lines + accent * light;
+    gl_FragColor = vec4(colour, min(1.0, max(alpha, max(light, lines))));
     #include <tonemapping_fragment>
     #include <colorspace_fragment>
   }`;

@@ -47,6 +47,11 @@ export class Hud {
     element("stream-fps").textContent = `${framesPerSecond.toFixed(0)} fps`;
   }
 
+  /** Hears a frame as it arrives. */
+  hear(music: Music): void {
+    this.scope.hear(music);
+  }
+
   /** Draws the music of the moment that is on stage. */
   draw(music: Music, elapsedS: number): void {
     this.peak = Math.max(music.level, this.peak - 0.35 * elapsedS);

@@ -9,16 +9,23 @@ import { Timeline } from "./timeline";
 const options = new URLSearchParams(location.search);
 const isOn = (name: string) => options.has(name) && options.get(name) !== "0";
 if (isOn("transparent")) document.body.classList.add("transparent");
-if (options.get("ui") === "0") document.body.classList.add("bare");
 
-const stage = new Stage(document.getElementById("stage") as HTMLCanvasElement, isOn("transparent"));
+const stage = new Stage(document.getElementById("stage") as HTMLCanvasElement, {
+  transparent: isOn("transparent"),
+  plain: options.get("quality") === "low",
+});
 const hud = new Hud((command, value) => {
   if (!connection.send(command, value)) hud.notice("Not connected", 2);
 });
+const setBare = (bare: boolean) => {
+  document.body.classList.toggle("bare", bare);
+  stage.leaveRoom(!bare && !isOn("transparent"));
+};
+setBare(options.get("ui") === "0");
 let hello: Hello | null = null;
 let timeline: Timeline | null = null;
 let avatarShown = false;
-const counts = { frames: 0, shown: 0, connections: 0 };
+const counts = { frames: 0, shown: 0, connections: 0, avatars: 0 };
 
 function greet(message: Hello): void {
   if (message.version !== PROTOCOL_VERSION) {
@@ -54,6 +61,7 @@ const connection = new Connection({
     if (!frame || !timeline) return;
     counts.frames++;
     timeline.add(frame, performance.now() / 1000);
+    hud.hear(frame.music);
   },
 });
 
@@ -83,6 +91,7 @@ async function changeDancer(file: File): Promise<void> {
     const { loadAvatar } = await import("./avatar");
     stage.show(await loadAvatar(file, hello.skeleton));
     avatarShown = true;
+    counts.avatars++;
     hud.notice(null);
   } catch (error) {
     hud.notice(`${file.name}: ${error instanceof Error ? error.message : "cannot be read"}`, 6);
@@ -106,7 +115,7 @@ addEventListener("drop", (event) => {
 
 const keys: Record<string, () => void> = {
   f: () => void (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()),
-  h: () => void document.body.classList.toggle("bare"),
+  h: () => setBare(!document.body.classList.contains("bare")),
   r: () => stage.frameCamera(),
 };
 addEventListener("keydown", (event) => {
@@ -114,10 +123,11 @@ addEventListener("keydown", (event) => {
   keys[event.key.toLowerCase()]?.();
 });
 
+/** What has happened so far, for tests and for kiosk scripts. */
+const viewer = { counts, hands: () => stage.hands() };
 declare global {
   interface Window {
-    /** What has happened so far, for tests and for kiosk scripts. */
-    bailandoCounts: typeof counts;
+    bailandoViewer: typeof viewer;
   }
 }
-window.bailandoCounts = counts;
+window.bailandoViewer = viewer;

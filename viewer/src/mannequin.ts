@@ -18,6 +18,12 @@ const LIMBS: Record<string, LimbShape & { child: string }> = {
   wrist: { child: "hand", from: 0.027, to: 0.036, flat: 0.55 },
 };
 const BALLS: Record<string, number> = { hip: 0.076, knee: 0.05, ankle: 0.036, shoulder: 0.05, elbow: 0.036, wrist: 0.026 };
+// The dark middle of the body: joint, its child, radius at both, m.
+const WAIST: [string, string, number, number][] = [
+  ["pelvis", "spine1", 0.116, 0.106],
+  ["spine1", "spine2", 0.106, 0.11],
+  ["spine2", "spine3", 0.11, 0.118],
+];
 // How much of a limb's end is left to the dark ball of the joint, m.
 const GAP_M = 0.012;
 
@@ -50,7 +56,7 @@ export class Mannequin implements Figure {
   }
 
   hand(side: "left" | "right", target: Vector3): Vector3 {
-    return this.joint(`${side}_hand`).getWorldPosition(target);
+    return this.joint(`${side}_wrist`).getWorldPosition(target);
   }
 
   foot(contact: number, target: Vector3): Vector3 {
@@ -87,16 +93,17 @@ export class Mannequin implements Figure {
 
   private buildTrunk(): void {
     this.add("pelvis", egg([0.142, 0.088, 0.104], [0, -0.035, -0.004], -0.08));
-    this.add("pelvis", egg([0.118, 0.085, 0.09], [0, 0.055, 0]), this.core);
-    this.add("spine1", egg([0.112, 0.085, 0.086], [0, 0.03, 0.004]), this.core);
-    this.add("spine2", egg([0.122, 0.09, 0.09], [0, 0.0, 0.004]), this.core);
+    for (const [name, child, from, to] of WAIST) {
+      const end = this.offset(child);
+      if (end.lengthSq() > 0) this.add(name, limb(end, this.scaled({ from, to, depth: 0.78 })), this.core);
+    }
     this.add("spine3", egg([0.158, 0.165, 0.112], [0, 0.035, 0.008], 0.1));
     this.add("spine3", egg([0.105, 0.06, 0.075], [0, 0.165, -0.01]), this.core);
     const neck = this.offset("head");
-    if (neck.lengthSq() > 0) this.add("neck", limb(neck, this.scaled({ from: 0.05, to: 0.046 })), this.core);
-    this.add("head", egg([0.076, 0.112, 0.092], [0, 0.1, 0.018], 0.1));
+    if (neck.lengthSq() > 0) this.add("neck", limb(neck, this.scaled({ from: 0.049, to: 0.043 })), this.core);
+    this.add("head", egg([0.077, 0.116, 0.094], [0, 0.09, 0.016], 0.08));
     // A dark visor tells the front from the back.
-    this.add("head", egg([0.06, 0.03, 0.05], [0, 0.108, 0.0655]), this.core);
+    this.add("head", egg([0.07, 0.026, 0.072], [0, 0.1, 0.042]), this.core);
   }
 
   private add(name: string, geometry: BufferGeometry, material: Material = this.shell): void {

@@ -39,6 +39,7 @@ export interface Reply {
 export type Message = Hello | Status | Reply;
 
 export interface Music {
+  beat: boolean;
   phase: number;
   bpm: number;
   confidence: number;
@@ -58,6 +59,7 @@ export interface DanceFrame {
 export const PROTOCOL_VERSION = 1;
 const MAGIC = 0x31464c42; // "BLF1"
 const HEADER_BYTES = 40;
+const FLAG_BEAT = 1;
 const CONTACTS = 4;
 
 /** Reads a binary message; null if it is no frame of a body with so many joints. */
@@ -72,6 +74,7 @@ export function decodeFrame(data: ArrayBuffer, joints: number): DanceFrame | nul
     number: header.getUint32(4, true),
     timeS: header.getFloat64(8, true),
     music: {
+      beat: (header.getUint32(16, true) & FLAG_BEAT) !== 0,
       phase: header.getFloat32(20, true),
       bpm: header.getFloat32(24, true),
       confidence: header.getFloat32(28, true),

@@ -2,8 +2,7 @@ import { EMBER, BONE } from "./palette";
 import type { Music } from "./protocol";
 
 const HISTORY_S = 6;
-const RATE_HZ = 60;
-const SAMPLES = HISTORY_S * RATE_HZ;
+const SAMPLES = HISTORY_S * 60;
 const css = (colour: number, alpha: number) =>
   `rgba(${colour >> 16}, ${(colour >> 8) & 255}, ${colour & 255}, ${alpha})`;
 
@@ -14,8 +13,6 @@ export class Scope {
   private peaks: Float32Array | null = null;
   private peaksS = 0;
   private peaksAgeS = 0;
-  private lastPhase = 0;
-  private owedS = 0;
 
   constructor(private readonly wave: HTMLCanvasElement, private readonly dial: HTMLCanvasElement) {}
 
@@ -26,18 +23,16 @@ export class Scope {
     this.peaksAgeS = 0;
   }
 
+  /** Takes the music of one more frame. */
+  hear(music: Music): void {
+    this.levels.copyWithin(0, 1);
+    this.beats.copyWithin(0, 1);
+    this.levels[SAMPLES - 1] = music.level;
+    this.beats[SAMPLES - 1] = music.beat ? 1 : 0;
+  }
+
   draw(music: Music, elapsedS: number): void {
-    this.owedS = Math.min(this.owedS + elapsedS, HISTORY_S);
     this.peaksAgeS += elapsedS;
-    let beat = music.phase < this.lastPhase - 0.5 ? 1 : 0;
-    this.lastPhase = music.phase;
-    for (; this.owedS >= 1 / RATE_HZ; this.owedS -= 1 / RATE_HZ) {
-      this.levels.copyWithin(0, 1);
-      this.beats.copyWithin(0, 1);
-      this.levels[SAMPLES - 1] = music.level;
-      this.beats[SAMPLES - 1] = beat;
-      beat = 0;
-    }
     this.drawWave();
     this.drawDial(music);
   }

@@ -13,6 +13,11 @@ const HOME = new Vector3(1.15, 1.5, 4.4);
 const EYE_LEVEL_M = 0.92;
 const FOLLOW_S = 0.9;
 
+export interface StageOptions {
+  transparent: boolean; // for a compositor behind the page
+  plain: boolean; // for machines without a graphics card
+}
+
 /** The scene: light, floor, camera, the figure and what it leaves behind. */
 export class Stage {
   private readonly renderer: WebGLRenderer;
@@ -26,13 +31,15 @@ export class Stage {
   private readonly path = new Trail(STEEL, 0.03, 0.3, true);
   private readonly centre = new Vector3(0, EYE_LEVEL_M, 0);
   private readonly place = new Vector3();
+  private readonly mostPixels: number;
+  private roomBelow = 0;
   private figure: Figure | null = null;
 
-  constructor(private readonly canvas: HTMLCanvasElement, transparent: boolean) {
-    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true, powerPreference: "high-performance" });
+  constructor(private readonly canvas: HTMLCanvasElement, { transparent, plain }: StageOptions) {
+    this.renderer = new WebGLRenderer({ canvas, antialias: !plain, alpha: true, powerPreference: "high-performance" });
     this.renderer.setClearColor(NIGHT, 0);
     this.renderer.toneMapping = ACESFilmicToneMapping;
-    this.renderer.shadowMap.enabled = true;
+    this.renderer.shadowMap.enabled = !plain;
     this.renderer.shadowMap.type = PCFShadowMap;
     this.scene.environment = studio(this.renderer);
     this.scene.environmentIntensity = 0.5;
@@ -40,6 +47,7 @@ export class Stage {
     this.orbit = new OrbitControls(this.camera, canvas);
     this.light();
     this.scene.add(this.floor.object, this.trails.left.object, this.trails.right.object, this.path.object);
+    this.mostPixels = plain ? 1 : 2;
     this.frameCamera();
     this.resize();
     addEventListener("resize", () => this.resize());
@@ -60,6 +68,17 @@ export class Stage {
     this.orbit.target.copy(this.centre);
     this.camera.position.copy(this.centre).add(HOME).setY(HOME.y);
     this.orbit.update();
+  }
+
+  /** Where the left and the right hand are, metres. */
+  hands(): number[][] {
+    return (["left", "right"] as const).map((side) => this.figure?.hand(side, new Vector3()).toArray() ?? []);
+  }
+
+  /** Raises the dancer above the console, or lets the whole page be the stage. */
+  leaveRoom(leave: boolean): void {
+    this.roomBelow = leave ? 0.065 : 0;
+    this.resize();
   }
 
   /** Shows a moment of the dance, null for an empty stage. */
@@ -119,12 +138,12 @@ export class Stage {
 
   private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, this.mostPixels));
     this.renderer.setSize(width, height, false);
     this.camera.aspect = width / Math.max(1, height);
     // In a narrow window the dancer must not lose the hands.
     this.camera.fov = this.camera.aspect < 1 ? 46 : 32;
-    this.camera.updateProjectionMatrix();
+    this.camera.setViewOffset(width, height, 0, this.roomBelow * height, width, height);
   }
 }
 

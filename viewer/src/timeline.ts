@@ -29,7 +29,7 @@ export class Timeline {
   constructor(joints: number) {
     this.moment = {
       timeS: 0,
-      music: { phase: 0, bpm: 0, confidence: 0, onset: 0, level: 0 },
+      music: { beat: false, phase: 0, bpm: 0, confidence: 0, onset: 0, level: 0 },
       root: new Float32Array(3),
       rotations: new Float32Array(4 * joints),
       contacts: new Float32Array(4),

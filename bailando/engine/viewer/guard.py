@@ -75,6 +75,6 @@ def _authority(url: str) -> tuple[str, int] | None:
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+    if parts.scheme != "http" or not parts.hostname or parts.username is not None:
         return None
-    return parts.hostname, port or (443 if parts.scheme == "https" else 80)
+    return parts.hostname, port or 80
