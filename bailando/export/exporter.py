@@ -31,6 +31,7 @@ from bailando.export.runners import OnnxRunner, TorchRunner
 from bailando.export.storage import copy_model, store_as_float16
 from bailando.export.tensorrt import BuiltEngine, build_engines
 from bailando.export.tensorrt_check import run_engines
+from bailando.export.timing import time_steps_ms
 from bailando.export.validation import (
     STEPS_PAST_CAPACITY,
     TOLERANCE,
@@ -102,6 +103,7 @@ class ExportResult:
     bundle: Bundle
     validation: dict[str, Comparison]
     agreements: tuple[Agreement, ...]
+    times_ms: dict[str, dict[str, float]]
     engines: tuple[BuiltEngine, ...]
     engine_runs: dict[str, Any]
 
@@ -252,7 +254,8 @@ def export_checkpoint(
     manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
     bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
     agreements = tuple(c.agreement for c in converted)
-    return ExportResult(bundle, export.validation, agreements, tuple(engines), engine_runs)
+    times_ms = _times_ms(export, converted)
+    return ExportResult(bundle, export.validation, agreements, times_ms, tuple(engines), engine_runs)
 
 
 def _specs(
@@ -268,6 +271,11 @@ def _specs(
         )
         for name, model in models.items()
     }
+
+
+def _times_ms(export: DancerExport, converted: Sequence[Converted]) -> dict[str, dict[str, float]]:
+    feeds = {"gpt_step": export.dance.gpt_feed, "decoder_step": export.dance.decoder_feed}
+    return time_steps_ms({c.agreement.precision: c.models for c in converted}, feeds)
 
 
 def _engines(export: DancerExport, chosen: Converted) -> list[BuiltEngine]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -50,8 +49,6 @@ class Agreement:
         Of each graph; a graph with nothing to quantise stays fp32.
     bytes
         Of each graph.
-    ms_per_step
-        Median time of one step of each graph, one CPU thread.
     steps
         Steps of the dance.
     code_agreement
@@ -66,7 +63,6 @@ class Agreement:
     precision: str
     graph_precisions: Mapping[str, str]
     bytes: Mapping[str, int]
-    ms_per_step: Mapping[str, float]
     steps: int
     code_agreement: float
     kl_nats: float
@@ -84,9 +80,8 @@ class Agreement:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the figures that are the same on every machine, for the manifest."""
+        """Return the figures for the manifest, to four digits."""
         form = asdict(self)
-        del form["ms_per_step"]
         for key in ("code_agreement", "kl_nats", "pose_rms", "pose_rms_fraction"):
             form[key] = float(f"{form[key]:.4g}")
         return form
@@ -177,8 +172,8 @@ def measure(
 ) -> Agreement:
     """Replay the dance on `models` and compare every answer with float32's."""
     data = {name: model.SerializeToString() for name, model in models.items()}
-    logits, gpt_ms = _replay(OnnxRunner(data["gpt_step"]), dance.gpt_feed)
-    poses, decoder_ms = _replay(OnnxRunner(data["decoder_step"]), dance.decoder_feed)
+    logits = _replay(OnnxRunner(data["gpt_step"]), dance.gpt_feed)
+    poses = _replay(OnnxRunner(data["decoder_step"]), dance.decoder_feed)
     pairs = [
         (reference[name], answer[name])
         for reference, answer in zip(dance.logits, logits, strict=True)
@@ -191,7 +186,6 @@ def measure(
         precision=precision,
         graph_precisions=dict(graph_precisions),
         bytes={name: len(value) for name, value in data.items()},
-        ms_per_step={"gpt_step": gpt_ms, "decoder_step": decoder_ms},
         steps=len(dance.gpt_feed),
         code_agreement=float(np.mean([a.argmax(-1) == b.argmax(-1) for a, b in pairs])),
         kl_nats=float(np.mean([_divergence(a, b) for a, b in pairs])),
@@ -200,16 +194,14 @@ def measure(
     )
 
 
-def _replay(runner: OnnxRunner, feed: Sequence[Arrays]) -> tuple[list[Arrays], float]:
-    """Run all steps; return the outputs and the median time of a step, ms."""
+def _replay(runner: OnnxRunner, feed: Sequence[Arrays]) -> list[Arrays]:
+    """Run all steps and return the outputs."""
     state = runner.initial_state()
-    answers, times_ns = [], []
+    answers = []
     for inputs in feed:
-        start_ns = time.perf_counter_ns()
         outputs, state = runner.step(inputs, state)
-        times_ns.append(time.perf_counter_ns() - start_ns)
         answers.append(outputs)
-    return answers, float(np.median(times_ns)) / 1e6
+    return answers
 
 
 def _rotations(poses: Sequence[Arrays]) -> NDArray[np.float64]:

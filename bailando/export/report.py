@@ -26,7 +26,9 @@ _COLUMNS = (
 )
 
 
-def precision_table(agreements: Sequence[Agreement]) -> list[str]:
+def precision_table(
+    agreements: Sequence[Agreement], times_ms: Mapping[str, Mapping[str, float]]
+) -> list[str]:
     """Return a table of the precisions: size, time per step, agreement of codes, change of poses."""
     lines = ["  ".join(form.format(title) for title, form in _COLUMNS)]
     for row in agreements:
@@ -35,8 +37,8 @@ def precision_table(agreements: Sequence[Agreement]) -> list[str]:
             row.graph_precisions["gpt_step"],
             row.graph_precisions["decoder_step"],
             f"{sum(row.bytes.values()) / 1e6:.2f}",
-            f"{row.ms_per_step['gpt_step']:.2f}",
-            f"{row.ms_per_step['decoder_step']:.2f}",
+            f"{times_ms[row.precision]['gpt_step']:.2f}",
+            f"{times_ms[row.precision]['decoder_step']:.2f}",
             f"{row.code_agreement:.1%}",
             f"{row.kl_nats:.2e}",
             f"{row.pose_rms_fraction:.2%}",
@@ -78,7 +80,7 @@ def export_lines(result: ExportResult) -> list[str]:
             f"{comparison.max_abs_output:.1e}, state within {comparison.max_abs_state:.1e}"
             f"{codes[comparison.greedy_codes_identical]}"
         )
-    lines += precision_table(result.agreements)
+    lines += precision_table(result.agreements, result.times_ms)
     lines += engine_lines(result.engines, result.engine_runs)
     total = sum(entry.bytes for entry in result.bundle.manifest.files.values())
     return [*lines, f"wrote {result.bundle.path} ({total / 1e6:.2f} MB)"]

@@ -110,6 +110,7 @@ def test_equal_bundles_are_equal_zips(exported: ExportResult, tmp_path: Path) ->
 
 
 def test_reports_name_the_figures_and_files(exported: ExportResult) -> None:
+    assert 0 < exported.times_ms["fp32"]["gpt_step"] < 1000
     text = "\n".join(export_lines(exported))
     assert "gpt_step: 70 steps against torch" in text
     assert "greedy codes identical" in text

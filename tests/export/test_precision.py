@@ -110,6 +110,8 @@ def test_recorded_dance_is_the_same_for_the_same_seed(dancer: DancerExport) -> N
 
 
 def test_table_has_a_row_for_each_precision(converted: dict[str, Converted]) -> None:
-    lines = precision_table([one.agreement for one in converted.values()])
+    times_ms = {name: {"gpt_step": 1.25, "decoder_step": 2.5} for name in converted}
+    lines = precision_table([one.agreement for one in converted.values()], times_ms)
     assert [line.split()[0] for line in lines[1:-1]] == list(converted)
     assert "100.0%" in lines[1]
+    assert "1.25" in lines[1]
