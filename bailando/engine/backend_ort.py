@@ -1,0 +1,173 @@
+"""ONNX Runtime behind the `Backend` seam, with preallocated ping-pong state buffers.
+
+Settings follow measurement (``benchmarks/step_latency.py``): the graphs are small, so one thread
+without spinning costs the least processor time and the tail of the latency stays flat; state is bound
+by IO binding, so that a step neither allocates nor copies a cache in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from bailando.engine.backends import Arrays
+from bailando.engine.bundle import Bundle
+from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
+from bailando.errors import BundleError, ConfigError
+
+_PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+_ORT_TYPES = {
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "int64": "tensor(int64)",
+    "int32": "tensor(int32)",
+    "int8": "tensor(int8)",
+    "uint8": "tensor(uint8)",
+    "bool": "tensor(bool)",
+}
+
+
+def choose_provider(name: str, available: list[str]) -> tuple[str, str]:
+    """Return ``(backend name, reason)`` for a requested backend.
+
+    ``auto`` takes the CPU: at batch 1 the step graphs of a live bundle are launch-bound on a GPU, and
+    the CPU leaves the GPU to the renderer.
+
+    Raises
+    ------
+    ConfigError
+        If the requested provider is not part of the installed ONNX Runtime.
+    """
+    if name == "auto":
+        return "cpu", "auto: the step graphs are small, the CPU has the lowest latency at batch 1"
+    if _PROVIDERS[name] not in available:
+        raise ConfigError(
+            f"backend {name!r} needs ONNX Runtime's {_PROVIDERS[name]}, which is not installed; "
+            "pip install onnxruntime-gpu, or use --backend cpu"
+        )
+    return name, f"asked for {name}"
+
+
+@dataclass(frozen=True)
+class OrtState:
+    """Recurrent state of one graph: ``front`` is current, ``back`` receives the next step."""
+
+    front: dict[str, ort.OrtValue]
+    back: dict[str, ort.OrtValue]
+
+
+class OrtBackend:
+    """Runs step graphs with ONNX Runtime; see `bailando.engine.backends.Backend`."""
+
+    def __init__(self, bundle: Bundle, name: str = "auto", threads: int = 1) -> None:
+        self._name, self._reason = choose_provider(name, ort.get_available_providers())
+        self._device = "cpu" if self._name == "cpu" else "cuda"
+        self._specs = {graph: bundle.manifest.graphs[graph] for graph in REQUIRED_GRAPHS}
+        self._sessions: dict[str, ort.InferenceSession] = {}
+        for graph, spec in self._specs.items():
+            session = _open_session(graph, bundle.graph_bytes(graph), _providers(self._name), threads)
+            _check_tensors(graph, session, spec)
+            self._sessions[graph] = session
+
+    @property
+    def name(self) -> str:
+        """Where the graphs run."""
+        return self._name
+
+    @property
+    def reason(self) -> str:
+        """Why the graphs run there."""
+        return self._reason
+
+    def initial_state(self, graph: str) -> OrtState:
+        """Return a state of zeros for one session."""
+        return self.write_state(
+            graph, {spec.name: np.zeros(spec.shape, spec.dtype) for spec in self._specs[graph].state}
+        )
+
+    def step(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], state: OrtState
+    ) -> tuple[Arrays, OrtState]:
+        """Run one step; the passed state's buffers become the spare ones of the returned state."""
+        spec = self._specs[graph]
+        session = self._sessions[graph]
+        binding = session.io_binding()
+        for tensor in spec.inputs:
+            value = np.ascontiguousarray(inputs[tensor.name], dtype=tensor.dtype).reshape(tensor.shape)
+            binding.bind_cpu_input(tensor.name, value)
+        for tensor in spec.outputs:
+            binding.bind_output(tensor.name, "cpu")
+        for tensor in spec.state:
+            binding.bind_ortvalue_input(tensor.name, state.front[tensor.name])
+            binding.bind_ortvalue_output(f"next_{tensor.name}", state.back[tensor.name])
+        session.run_with_iobinding(binding)
+        values = binding.get_outputs()[: len(spec.outputs)]
+        outputs = {
+            tensor.name: np.array(value.numpy()) for tensor, value in zip(spec.outputs, values, strict=True)
+        }
+        return outputs, OrtState(front=state.back, back=state.front)
+
+    def read_state(self, graph: str, state: OrtState) -> Arrays:
+        """Copy a state to host arrays."""
+        return {spec.name: np.array(state.front[spec.name].numpy()) for spec in self._specs[graph].state}
+
+    def write_state(self, graph: str, arrays: Mapping[str, NDArray[Any]]) -> OrtState:
+        """Make a state from host arrays, copying them."""
+        front: dict[str, ort.OrtValue] = {}
+        back: dict[str, ort.OrtValue] = {}
+        for spec in self._specs[graph].state:
+            # ONNX Runtime may keep a reference to a host array instead of copying it.
+            host = np.array(arrays[spec.name], dtype=spec.dtype).reshape(spec.shape)
+            front[spec.name] = ort.OrtValue.ortvalue_from_numpy(host, self._device, 0)
+            back[spec.name] = ort.OrtValue.ortvalue_from_numpy(np.zeros_like(host), self._device, 0)
+        return OrtState(front=front, back=back)
+
+
+def _providers(name: str) -> list[str]:
+    """Return the provider list, the CPU last for operators the others lack."""
+    return list(dict.fromkeys([_PROVIDERS[name], _PROVIDERS["cpu"]]))
+
+
+def _open_session(graph: str, data: bytes, providers: list[str], threads: int) -> ort.InferenceSession:
+    """Create the ONNX Runtime session of one graph, with settings for small steps."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    try:
+        return ort.InferenceSession(data, sess_options=options, providers=providers)
+    except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a bad model
+        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise BundleError(f"graph {graph!r} does not load: {first_line}; export the bundle again") from error
+
+
+def _check_tensors(graph: str, session: ort.InferenceSession, spec: GraphSpec) -> None:
+    """Raise BundleError unless the graph has exactly the tensors its manifest declares."""
+    after = tuple(TensorSpec(f"next_{state.name}", state.dtype, state.shape) for state in spec.state)
+    _compare(graph, "input", session.get_inputs(), spec.inputs + spec.state)
+    _compare(graph, "output", session.get_outputs(), spec.outputs + after)
+
+
+def _compare(graph: str, kind: str, actual: list[Any], declared: tuple[TensorSpec, ...]) -> None:
+    """Compare the tensors of one side of a graph with their declaration."""
+    found = {tensor.name: (str(tensor.type), tuple(tensor.shape)) for tensor in actual}
+    expected = {spec.name: (_ORT_TYPES[spec.dtype], spec.shape) for spec in declared}
+    for name in sorted(found.keys() | expected.keys()):
+        if found.get(name) != expected.get(name):
+            raise BundleError(
+                f"graph {graph}: {kind} {name} is {found.get(name, 'absent')} in the graph but "
+                f"{expected.get(name, 'absent')} in the manifest; export the bundle again"
+            )

@@ -1,0 +1,74 @@
+"""The seam between the dance and whatever runs its graphs.
+
+A backend is immutable after loading and may be shared by sessions; the recurrent state is made by the
+backend (it may live on a device) but belongs to one session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from bailando.engine.bundle import Bundle
+from bailando.errors import ConfigError
+
+Arrays = dict[str, NDArray[Any]]
+
+BACKEND_NAMES = ("auto", "cpu", "cuda", "tensorrt")
+
+
+class Backend(Protocol):
+    """Runs the step graphs of one bundle."""
+
+    @property
+    def name(self) -> str:
+        """Where the graphs run: ``cpu``, ``cuda`` or ``tensorrt``."""
+
+    @property
+    def reason(self) -> str:
+        """One line saying why this place was chosen."""
+
+    def initial_state(self, graph: str) -> Any:
+        """Return a state of zeros for one session."""
+
+    def step(self, graph: str, inputs: Mapping[str, NDArray[Any]], state: Any) -> tuple[Arrays, Any]:
+        """Run ``graph`` once and return ``(outputs, next_state)``.
+
+        Both states share two sets of buffers, so only one of them may be used from here on: the
+        returned one to go on, or the passed one to take the step back. The outputs are fresh arrays.
+        """
+
+    def read_state(self, graph: str, state: Any) -> Arrays:
+        """Copy a state to host arrays, by name of the state input."""
+
+    def write_state(self, graph: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
+        """Make a state from host arrays, copying them."""
+
+
+def load_backend(bundle: Bundle, name: str = "auto", threads: int = 1) -> Backend:
+    """Load the step graphs of a bundle where ``name`` says.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        Checked bundle with the graphs ``gpt_step`` and ``decoder_step``.
+    name : {"auto", "cpu", "cuda", "tensorrt"}
+    threads : int
+        Threads inside one operator on the CPU, 1 to 64.
+
+    Raises
+    ------
+    ConfigError
+        If ``name`` is unknown or that provider is not installed.
+    BundleError
+        If a graph does not load or does not have the tensors its manifest declares.
+    """
+    if name not in BACKEND_NAMES:
+        raise ConfigError(f"unknown backend {name!r}; choose one of {', '.join(BACKEND_NAMES)}")
+    if not 1 <= threads <= 64:
+        raise ConfigError(f"backend threads is {threads}; give a number from 1 to 64")
+    from bailando.engine.backend_ort import OrtBackend
+
+    return OrtBackend(bundle, name, threads)

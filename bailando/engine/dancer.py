@@ -1,0 +1,139 @@
+"""The dancer: a bundle loaded once, from which any number of independent sessions dance."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from bailando.engine.backends import Backend, load_backend
+from bailando.engine.bundle import Bundle
+from bailando.engine.manifest import Manifest
+from bailando.engine.session import MotionChunk, Session, SessionOptions, Snapshot
+from bailando.errors import BundleError
+from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
+from bailando.motion.skeleton import JOINT_NAMES, Skeleton
+from bailando.music.features import FeatureSpec
+
+__all__ = ["Dancer", "MotionChunk", "Session", "Snapshot", "default_bundle_path"]
+
+
+def default_bundle_path() -> Path:
+    """Return the place of the bundle that is shipped with the package."""
+    assets = Path(str(files("bailando"))) / "assets"
+    packed = assets / "default.zip"
+    return packed if packed.is_file() else assets / "default"
+
+
+class Dancer:
+    """An immutable model; make one with `Dancer.open`.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        The contract of its bundle.
+    backend : Backend
+        What runs its graphs.
+    skeleton : Skeleton
+        The body it moves.
+    feature_spec : FeatureSpec
+        The music features it hears.
+    """
+
+    def __init__(self, bundle: Bundle, backend: Backend) -> None:
+        self.manifest = bundle.manifest
+        self.backend = backend
+        self.skeleton = Skeleton.from_dict(self.manifest.skeleton)
+        self.feature_spec = FeatureSpec.from_dict(dict(self.manifest.features))
+        _check_playable(self.manifest, self.skeleton, self.feature_spec)
+
+    @classmethod
+    def open(cls, path: str | Path | None = None, backend: str = "auto", threads: int = 1) -> Dancer:
+        """Load a bundle.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            A bundle's folder or .zip; None takes the one shipped with the package.
+        backend : {"auto", "cpu", "cuda", "tensorrt"}
+        threads : int
+            Threads inside one operator on the CPU.
+
+        Raises
+        ------
+        BundleError
+            If the bundle is missing, corrupt, foreign, or needs what this engine cannot do.
+        ConfigError
+            If the backend is unknown or not installed.
+        """
+        bundle = Bundle.open(default_bundle_path() if path is None else path)
+        return cls(bundle, load_backend(bundle, backend, threads))
+
+    def session(
+        self,
+        seed: int = 0,
+        style: str = "open",
+        temperature: float | None = None,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        energy: float = 1.0,
+    ) -> Session:
+        """Start a dance.
+
+        Parameters
+        ----------
+        seed : int
+            Two sessions of one seed that hear the same music dance alike.
+        style : str
+            A name from the manifest's styles; ``open`` asks for none.
+        temperature, top_k, top_p : optional
+            How codes are drawn (`SamplingConfig`); None takes the manifest's recommendation.
+        energy : float
+            Size of the movements, 0 to 2; 1 is as danced.
+
+        Raises
+        ------
+        ConfigError
+            If the style is unknown or a number is out of range.
+        """
+        recommended = self.manifest.sampling
+        options = SessionOptions(
+            style=style,
+            temperature=recommended.temperature if temperature is None else temperature,
+            top_k=recommended.top_k if top_k is None else top_k,
+            top_p=recommended.top_p if top_p is None else top_p,
+            energy=energy,
+        )
+        return Session(self.manifest, self.backend, self.skeleton, options, seed)
+
+
+def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec) -> None:
+    """Refuse bundles whose declared contract this engine cannot keep."""
+    pose = manifest.pose
+    if (pose.representation, pose.upper_channels, pose.lower_channels) != (
+        REPRESENTATION,
+        UPPER_CHANNELS,
+        LOWER_CHANNELS,
+    ):
+        raise BundleError(
+            f"bundle {manifest.name!r} gives {pose.representation} with {pose.upper_channels}+"
+            f"{pose.lower_channels} channels; this engine plays {REPRESENTATION} with "
+            f"{UPPER_CHANNELS}+{LOWER_CHANNELS}: choose a bundle of the live kind"
+        )
+    if skeleton.joint_names != JOINT_NAMES:
+        raise BundleError(f"bundle {manifest.name!r} has joints other than the 24 of SMPL: export it again")
+    if manifest.frame_rate_hz != 60 or features.frame_rate_hz != 60.0:
+        raise BundleError(
+            f"bundle {manifest.name!r} dances at {manifest.frame_rate_hz} Hz to features at "
+            f"{features.frame_rate_hz:g} Hz; this engine runs both at 60 Hz: export it again"
+        )
+    if manifest.lookahead_tokens or manifest.batch != 1:
+        raise BundleError(
+            f"bundle {manifest.name!r} has batch {manifest.batch}, look-ahead {manifest.lookahead_tokens} tokens; "
+            "this engine plays batch 1 without look-ahead: export it again"
+        )
+    width = manifest.graphs["gpt_step"].tensor("music").shape[1]
+    if width != manifest.frames_per_token * features.frame_dim:
+        raise BundleError(
+            f"bundle {manifest.name!r} takes {width} music channels a token, its features give "
+            f"{manifest.frames_per_token * features.frame_dim}: export it again"
+        )

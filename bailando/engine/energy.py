@@ -1,0 +1,81 @@
+"""Smaller or larger movements: the pose channels scaled about their own slow mean.
+
+The mean follows the dance with a time constant of two seconds, so a held pose stays what it is and
+only the movement about it shrinks or grows. The velocity of the root is scaled alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando.errors import ConfigError
+from bailando.motion.pose import CONTACTS, TURN, VELOCITY
+
+MAX_ENERGY = 2.0
+_TIME_CONSTANT_FRAMES = 120.0
+_GAIN = np.float32(1.0 - math.exp(-1.0 / _TIME_CONSTANT_FRAMES))
+
+Float32Array = NDArray[np.float32]
+
+
+def check_energy(energy: float) -> float:
+    """Return ``energy``, or raise ConfigError if it lies outside 0 to 2."""
+    if not 0.0 <= energy <= MAX_ENERGY:
+        raise ConfigError(
+            f"energy is {energy}; give a number from 0 (still) to {MAX_ENERGY:g}, 1 is as danced"
+        )
+    return energy
+
+
+@dataclass(frozen=True)
+class EnergyState:
+    """Slow means of the pose channels, or None before the first frame."""
+
+    upper: Float32Array | None = None
+    lower: Float32Array | None = None
+
+
+def scale_energy(
+    upper: Float32Array, lower: Float32Array, energy: float, state: EnergyState
+) -> tuple[Float32Array, Float32Array, EnergyState]:
+    """Scale the movement of a chunk.
+
+    Parameters
+    ----------
+    upper : (T, 90) float32
+    lower : (T, 62) float32
+        Pose channels (`bailando.motion.pose`).
+    energy : float
+        1 returns the channels untouched, 0 leaves the slow mean standing on its place.
+    state : EnergyState
+        Means after the chunk before.
+
+    Returns
+    -------
+    upper, lower : float32, as given
+    state : EnergyState
+    """
+    upper_mean, lower_mean = _running_mean(upper, state.upper), _running_mean(lower, state.lower)
+    after = EnergyState(upper_mean[-1], lower_mean[-1])
+    if energy == 1.0:
+        return upper, lower, after
+    scale = np.float32(energy)
+    scaled_lower = lower_mean + scale * (lower - lower_mean)
+    road = slice(VELOCITY.start, TURN + 1)
+    scaled_lower[:, road] = scale * lower[:, road]
+    scaled_lower[:, CONTACTS] = lower[:, CONTACTS]
+    return upper_mean + scale * (upper - upper_mean), scaled_lower, after
+
+
+def _running_mean(channels: Float32Array, before: Float32Array | None) -> Float32Array:
+    """Return the exponential mean at each frame, (T, C)."""
+    mean = channels[0] if before is None else before
+    means = np.empty_like(channels)
+    for frame, values in enumerate(channels):
+        mean = mean + _GAIN * (values - mean)
+        means[frame] = mean
+    return means

@@ -1,0 +1,281 @@
+"""One dance: the explicit state that turns a shared model into a dancer of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando.engine.backends import Arrays, Backend
+from bailando.engine.energy import EnergyState, check_energy, scale_energy
+from bailando.engine.manifest import Manifest
+from bailando.engine.sampling import (
+    GeneratorState,
+    SamplingConfig,
+    generator_state,
+    new_generator,
+    restore_generator,
+    sample_code,
+)
+from bailando.errors import ConfigError
+from bailando.motion.kinematics import forward_kinematics
+from bailando.motion.motion import Motion
+from bailando.motion.pose import TURN, VELOCITY, FloorSteering, RootState, decode_pose, encode_pose
+from bailando.motion.skeleton import Skeleton
+
+Float32Array = NDArray[np.float32]
+FLOOR = FloorSteering()
+
+
+@dataclass(frozen=True)
+class MotionChunk:
+    """The frames of one token.
+
+    Attributes
+    ----------
+    first_frame : int
+        Number of the first frame; frame n belongs to media time n / 60 s.
+    rotations : (8, 24, 4) float32
+        Local unit quaternions xyzw.
+    positions : (8, 24, 3) float32
+        Joints in the world, metres.
+    root_position : (8, 3) float32
+        Pelvis in the world, metres.
+    contacts : (8, 4) float32
+        Probability that left ankle, right ankle, left toes, right toes touch the floor.
+    upper_code, lower_code : int
+        The codes the frames were decoded from.
+    """
+
+    first_frame: int
+    rotations: Float32Array
+    positions: Float32Array
+    root_position: Float32Array
+    contacts: Float32Array
+    upper_code: int
+    lower_code: int
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """What may be changed between two tokens of a dance; see `Dancer.session`."""
+
+    style: str
+    temperature: float
+    top_k: int
+    top_p: float
+    energy: float
+
+    def __post_init__(self) -> None:
+        check_energy(self.energy)
+        SamplingConfig(self.temperature, self.top_k, self.top_p)
+
+    @property
+    def sampling(self) -> SamplingConfig:
+        """How codes are drawn."""
+        return SamplingConfig(self.temperature, self.top_k, self.top_p)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All of a session at one token boundary; its arrays are copies."""
+
+    token: int
+    upper_code: int
+    lower_code: int
+    gpt_state: Arrays
+    decoder_state: Arrays
+    generator: GeneratorState
+    root: RootState
+    energy: EnergyState
+    last_pose: tuple[Float32Array, Float32Array] | None
+    options: SessionOptions
+    rejected_logits: int
+    rejected_poses: int
+
+
+class Session:
+    """State of one dance, stepped token by token; made by `Dancer.session`.
+
+    Not for concurrent use by several threads; different sessions of one dancer may run in different
+    threads.
+
+    Attributes
+    ----------
+    rejected_logits : int
+        Draws that kept the code before, because every logit was NaN or minus infinity.
+    rejected_poses : int
+        Chunks that held the pose before, because the decoder gave NaN or infinity.
+    """
+
+    def __init__(
+        self, manifest: Manifest, backend: Backend, skeleton: Skeleton, options: SessionOptions, seed: int
+    ) -> None:
+        self._manifest = manifest
+        self._backend = backend
+        self._skeleton = skeleton
+        self._options = self._checked(options)
+        self._generator = new_generator(seed)
+        self._token = 0
+        self._codes = (0, 0)
+        self._gpt_state: Any = backend.initial_state("gpt_step")
+        self._decoder_state: Any = backend.initial_state("decoder_step")
+        self._root = RootState()
+        self._energy = EnergyState()
+        self._last_pose: tuple[Float32Array, Float32Array] | None = None
+        self.rejected_logits = 0
+        self.rejected_poses = 0
+
+    @property
+    def token(self) -> int:
+        """Number of the token that the next step gives."""
+        return self._token
+
+    @property
+    def options(self) -> SessionOptions:
+        """Style, sampling and energy in force."""
+        return self._options
+
+    def configure(self, **changes: Any) -> None:
+        """Change some of the `SessionOptions`, from the next token on.
+
+        Raises
+        ------
+        ConfigError
+            If a name is unknown or a value out of range; nothing is changed then.
+        """
+        try:
+            changed = replace(self._options, **changes)
+        except TypeError:
+            known = ", ".join(SessionOptions.__dataclass_fields__)
+            raise ConfigError(f"unknown option in {sorted(changes)}; choose from {known}") from None
+        self._options = self._checked(changed)
+
+    def step(self, music_token: NDArray[np.floating[Any]] | None) -> MotionChunk:
+        """Dance one token.
+
+        Parameters
+        ----------
+        music_token : (8, F) float32 or None
+            Music features of the token before (of this one if the bundle has a music lead). None for
+            token 0, which is drawn from the manifest's start codes.
+
+        Returns
+        -------
+        MotionChunk
+            Always finite.
+
+        Raises
+        ------
+        ValueError
+            If music is given for token 0, or missing or of the wrong shape later.
+        """
+        if self._token == 0:
+            if music_token is not None:
+                raise ValueError("token 0 is drawn from the start codes; step it with None")
+            starts = self._manifest.start_codes
+            self._codes = starts[int(self._generator.integers(len(starts)))]
+        else:
+            self._codes = self._draw_codes(music_token)
+        chunk = self._decode()
+        self._token += 1
+        return chunk
+
+    def snapshot(self) -> Snapshot:
+        """Copy the whole state."""
+        return Snapshot(
+            token=self._token,
+            upper_code=self._codes[0],
+            lower_code=self._codes[1],
+            gpt_state=self._backend.read_state("gpt_step", self._gpt_state),
+            decoder_state=self._backend.read_state("decoder_step", self._decoder_state),
+            generator=generator_state(self._generator),
+            root=self._root,
+            energy=self._energy,
+            last_pose=self._last_pose,
+            options=self._options,
+            rejected_logits=self.rejected_logits,
+            rejected_poses=self.rejected_poses,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot of a session of the same dancer."""
+        self._token = snapshot.token
+        self._codes = (snapshot.upper_code, snapshot.lower_code)
+        self._gpt_state = self._backend.write_state("gpt_step", snapshot.gpt_state)
+        self._decoder_state = self._backend.write_state("decoder_step", snapshot.decoder_state)
+        self._generator = restore_generator(snapshot.generator)
+        self._root = snapshot.root
+        self._energy = snapshot.energy
+        self._last_pose = snapshot.last_pose
+        self._options = snapshot.options
+        self.rejected_logits = snapshot.rejected_logits
+        self.rejected_poses = snapshot.rejected_poses
+
+    def _checked(self, options: SessionOptions) -> SessionOptions:
+        styles = self._manifest.styles
+        if options.style not in styles:
+            raise ConfigError(f"unknown style {options.style!r}; this bundle has {', '.join(styles)}")
+        return options
+
+    def _draw_codes(self, music_token: NDArray[np.floating[Any]] | None) -> tuple[int, int]:
+        """Run the GPT on the token before and draw the next pair of codes."""
+        width = self._manifest.graphs["gpt_step"].tensor("music").shape[1]
+        if music_token is None or music_token.size != width:
+            got = None if music_token is None else music_token.shape
+            raise ValueError(f"music token is {got}; expected ({self._manifest.frames_per_token}, F)")
+        inputs = {
+            "music": music_token.reshape(1, width),
+            "upper_code": np.array([self._codes[0]]),
+            "lower_code": np.array([self._codes[1]]),
+            "style": np.array([self._manifest.styles.index(self._options.style)]),
+        }
+        outputs, state = self._backend.step("gpt_step", inputs, self._gpt_state)
+        drawn = [
+            sample_code(outputs[name][0], self._options.sampling, self._generator)
+            for name in ("upper_logits", "lower_logits")
+        ]
+        if None in drawn:
+            # The cache that gave no usable logits is dropped with them.
+            self.rejected_logits += drawn.count(None)
+        else:
+            self._gpt_state = state
+        upper, lower = (old if new is None else new for old, new in zip(self._codes, drawn, strict=True))
+        return upper, lower
+
+    def _decode(self) -> MotionChunk:
+        """Turn the current codes into frames."""
+        inputs = {"upper_code": np.array([self._codes[0]]), "lower_code": np.array([self._codes[1]])}
+        outputs, state = self._backend.step("decoder_step", inputs, self._decoder_state)
+        upper, lower = outputs["upper_pose"][0], outputs["lower_pose"][0]
+        if np.isfinite(upper).all() and np.isfinite(lower).all():
+            self._decoder_state = state
+        else:
+            self.rejected_poses += 1
+            upper, lower = self._held_pose()
+        upper, lower, self._energy = scale_energy(upper, lower, self._options.energy, self._energy)
+        self._last_pose = upper[-1], lower[-1]
+        rotations, root, contacts, self._root = decode_pose(upper, lower, self._root, FLOOR)
+        positions, _ = forward_kinematics(self._skeleton, rotations, root)
+        first_frame = self._token * self._manifest.frames_per_token
+        return MotionChunk(first_frame, rotations, positions, root, contacts, *self._codes)
+
+    def _held_pose(self) -> tuple[Float32Array, Float32Array]:
+        """Return the last pose for a whole token, standing on its place."""
+        frames = self._manifest.frames_per_token
+        if self._last_pose is None:
+            return _rest_pose(self._skeleton, frames)
+        upper, lower = (np.repeat(channels[None], frames, axis=0) for channels in self._last_pose)
+        lower[:, VELOCITY.start : TURN + 1] = 0.0
+        return upper, lower
+
+
+def _rest_pose(skeleton: Skeleton, frames: int) -> tuple[Float32Array, Float32Array]:
+    """Return the channels of a body at rest, standing."""
+    rotations = np.zeros((frames, 24, 4), np.float32)
+    rotations[..., 3] = 1.0
+    root = np.zeros((frames, 3), np.float32)
+    root[:, 1] = -float(forward_kinematics(skeleton, rotations[0], root[0])[0][:, 1].min())
+    return encode_pose(Motion(rotations, root, np.ones((frames, 4), np.float32), skeleton=skeleton))
