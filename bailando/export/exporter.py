@@ -250,7 +250,7 @@ def export_checkpoint(
     engine_runs = run_engines(engines, specs, export.graphs, export.run, export.code_feed(64))
     validation = _validation(export, chosen.agreement) | {"engines": engine_runs}
     manifest = describe(export.checkpoint, specs, [e.spec for e in engines], validation)
-    run = record_run(manifest, {name: files[f"{name}.onnx"] for name in export.graphs})
+    run = record_run(Bundle(Path(path), manifest, files))
     manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
     bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
     agreements = tuple(c.agreement for c in converted)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bailando.engine.backends import GraphSignature, load_backend
+from bailando.engine.backends import load_backend
 from bailando.engine.bundle import Bundle
-from bailando.engine.manifest import Manifest
-from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec
+from bailando.engine.specs import REQUIRED_GRAPHS
 from bailando.errors import BundleError
 
 RUN_STEPS = 16
@@ -66,15 +65,9 @@ class Verification:
     largest_shortfall: float
 
 
-def signature(spec: GraphSpec) -> GraphSignature:
-    """Return the backend's form of a graph's description."""
-    parts = (spec.inputs, spec.outputs, spec.state)
-    return GraphSignature(*({t.name: (t.dtype, t.shape) for t in tensors} for tensors in parts))
-
-
-def record_run(manifest: Manifest, graphs: dict[str, bytes]) -> RunRecord:
+def record_run(bundle: Bundle) -> RunRecord:
     """Dance `RUN_STEPS` steps greedily from the first start codes to a fixed pattern of music."""
-    codes, _, poses = _run(manifest, graphs, None)
+    codes, _, poses = _run(bundle, None)
     return RunRecord(codes, poses)
 
 
@@ -92,8 +85,7 @@ def verify_bundle(bundle: Bundle) -> Verification:
     """
     manifest = bundle.manifest
     record = RunRecord.from_dict(manifest.validation.get("run"))
-    graphs = {name: bundle.graph_bytes(name) for name in REQUIRED_GRAPHS}
-    codes, shortfall, poses = _run(manifest, graphs, record)
+    codes, shortfall, poses = _run(bundle, record)
     exact = all(manifest.graphs[name].precision == "fp32" for name in REQUIRED_GRAPHS)
     tolerance = _TOLERANCE["fp32"] if exact else _REDUCED_TOLERANCE
     if not shortfall <= tolerance:
@@ -112,13 +104,12 @@ def verify_bundle(bundle: Bundle) -> Verification:
 
 
 def _run(
-    manifest: Manifest, graphs: dict[str, bytes], record: RunRecord | None
+    bundle: Bundle, record: RunRecord | None
 ) -> tuple[tuple[tuple[int, int], ...], float, tuple[float, float]]:
     """Dance; return the greedy codes, the record's largest shortfall and the poses' size."""
-    specs = {name: manifest.graphs[name] for name in REQUIRED_GRAPHS}
-    backend = load_backend(graphs, {name: signature(spec) for name, spec in specs.items()}, "cpu")
-    state = {name: backend.initial_state(name) for name in specs}
-    music_shape = specs["gpt_step"].tensor("music").shape
+    manifest, backend = bundle.manifest, load_backend(bundle, "cpu")
+    state = {name: backend.initial_state(name) for name in REQUIRED_GRAPHS}
+    music_shape = manifest.graphs["gpt_step"].tensor("music").shape
     pair = manifest.start_codes[0]
     codes, shortfall = [], 0.0
     poses: list[list[NDArray[np.float32]]] = [[], []]
