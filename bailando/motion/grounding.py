@@ -1,0 +1,288 @@
+"""The body looks right: feet that stay where they stand, nothing below the floor, less jitter.
+
+A causal stage after decoding: it looks at no future frame, adds no delay, draws nothing at random and
+gives the same frames however they are cut into chunks. Its state is explicit and is never changed in
+place, so keeping a reference to it is a snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bailando.errors import InputError
+from bailando.motion.footholds import HoldConfig, HoldState, Vector, advance
+from bailando.motion.ik import Legs, solve_legs
+from bailando.motion.kinematics import forward_kinematics
+from bailando.motion.motion import Motion
+from bailando.motion.rotations import identity, normalize
+from bailando.motion.skeleton import CONTACT_JOINTS, JOINT_NAMES, Skeleton
+from bailando.motion.smoothing import one_euro
+
+ANKLE_FLOOR_M = 0.04
+"""Lowest an ankle joint can be: a foot that lies on its instep."""
+
+_LEGS = np.array([[1, 4, 7, 10], [2, 5, 8, 11]])
+_FEET = np.array(CONTACT_JOINTS)
+_FLOOR = np.array([ANKLE_FLOOR_M, ANKLE_FLOOR_M, 0.0, 0.0])
+_SOFT_M = 0.003
+
+Array = npt.NDArray[np.floating[Any]]
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class BodyConfig:
+    """What is put right, each part on its own.
+
+    Parameters
+    ----------
+    foot_lock : bool
+        Hold feet in contact where they are; legs follow by two-bone kinematics.
+    floor : bool
+        Keep ankles and toes above the floor.
+    smoothing : bool
+        One-euro filter on rotations and root (no look-ahead; adds some lag to slow movement).
+    root_follow : bool
+        Let the root follow held feet and be lifted with both of them.
+    contact_on, contact_off : float
+        Probabilities at which a contact starts and ends.
+    max_drift_m : float
+        A held foot is let go when the animation is farther away.
+    release_s, engage_s : float
+        Time in which nine tenths of a released foot's offset, or of an arriving foot's speed, go.
+    root_follow_s : float
+        Time constant with which the root follows held feet.
+    root_return_s : float
+        Time constant with which the root comes back to the animation.
+    root_range_m : float
+        Distance from which on it comes back faster.
+    fps : float
+        Frames a second.
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+    """
+
+    foot_lock: bool = True
+    floor: bool = True
+    smoothing: bool = False
+    root_follow: bool = True
+    contact_on: float = 0.6
+    contact_off: float = 0.4
+    max_drift_m: float = 0.12
+    release_s: float = 0.1
+    engage_s: float = 0.06
+    root_follow_s: float = 0.1
+    root_return_s: float = 4.0
+    root_range_m: float = 0.3
+    fps: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.contact_off <= self.contact_on <= 1:
+            raise InputError(
+                f"body got contact_off={self.contact_off} and contact_on={self.contact_on}; "
+                "expected 0 <= contact_off <= contact_on <= 1"
+            )
+        times = ("release_s", "engage_s", "root_follow_s", "root_return_s")
+        for name in (*times, "max_drift_m", "root_range_m", "fps"):
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value > 0):
+                raise InputError(f"body got {name}={value}; expected a positive number")
+        for name in times:
+            if getattr(self, name) * self.fps < 3:
+                raise InputError(f"body got {name}={getattr(self, name)}; expected at least three frames")
+
+
+@dataclass(frozen=True, eq=False)
+class BodyState:
+    """What the next chunk needs to know; made by `BodyState()` for the first.
+
+    Parameters
+    ----------
+    holds : HoldState
+        Contact points and the root's shift.
+    rotations : ndarray, shape (24, 4), optional
+        The last frame after the jitter filter; none before the first frame.
+    root_position : ndarray, shape (3,), optional
+        Likewise, metres.
+    rotation_speed, root_speed : ndarray, shapes (24, 4) and (3,)
+        Derivatives of the jitter filter, per second.
+    """
+
+    holds: HoldState = field(default_factory=HoldState)
+    rotations: Array | None = None
+    root_position: Array | None = None
+    rotation_speed: Array = field(default_factory=lambda: np.zeros((24, 4)))
+    root_speed: Array = field(default_factory=lambda: np.zeros(3))
+
+
+def refine(
+    rotations: npt.NDArray[np.floating[Any]],
+    root_position: npt.NDArray[np.floating[Any]],
+    contacts: npt.NDArray[np.floating[Any]],
+    state: BodyState,
+    config: BodyConfig,
+    skeleton: Skeleton,
+) -> tuple[Float32Array, Float32Array, BodyState]:
+    """Put a chunk of frames right.
+
+    Frames with numbers that are not finite repeat the frame before.
+
+    Parameters
+    ----------
+    rotations : ndarray, shape (n, 24, 4)
+        Local rotations, `xyzw`; n may be 0.
+    root_position : ndarray, shape (n, 3)
+        Metres, floor at y = 0.
+    contacts : ndarray, shape (n, 4)
+        Probabilities: left ankle, right ankle, left toes, right toes.
+    state : BodyState
+        After the frames before.
+    config : BodyConfig
+        What to do.
+    skeleton : Skeleton
+        The body of 24 joints.
+
+    Returns
+    -------
+    rotations : ndarray, shape (n, 24, 4), float32
+    root_position : ndarray, shape (n, 3), float32
+    state : BodyState
+        After the last frame.
+
+    Raises
+    ------
+    InputError
+        If shapes disagree or the skeleton is not the one of 24 joints.
+    """
+    count = len(rotations)
+    if rotations.shape != (count, 24, 4) or root_position.shape != (count, 3) or contacts.shape != (count, 4):
+        raise InputError(
+            f"body got rotations {rotations.shape}, root_position {root_position.shape} and contacts "
+            f"{contacts.shape}; expected (n, 24, 4), (n, 3) and (n, 4)"
+        )
+    if skeleton.joint_names != JOINT_NAMES:
+        raise InputError("body got a skeleton of other joints; expected the 24 of the SMPL order")
+    if count == 0:
+        return rotations.astype(np.float32), root_position.astype(np.float32), state
+    local, root = _repair(rotations.astype(np.float64), root_position.astype(np.float64), state)
+    speed, root_speed = state.rotation_speed, state.root_speed
+    if config.smoothing:
+        local, root, speed, root_speed = _smooth(local, root, state, config.fps)
+    holds = state.holds
+    last = local[-1].copy(), root[-1].copy()
+    if config.foot_lock or config.floor:
+        chance = np.nan_to_num(contacts.astype(np.float64), nan=0.0)
+        local, root, holds = _ground(local, root, chance, holds, config, skeleton)
+    after = BodyState(holds, *last, speed, root_speed)
+    return local.astype(np.float32), root.astype(np.float32), after
+
+
+def refine_motion(motion: Motion, config: BodyConfig | None = None) -> Motion:
+    """Put a whole motion right (see `refine`); its codes and contacts stay."""
+    config = config or BodyConfig(fps=motion.fps)
+    rotations, root_position, _ = refine(
+        motion.rotations, motion.root_position, motion.contacts, BodyState(), config, motion.skeleton
+    )
+    return Motion(
+        rotations,
+        root_position,
+        motion.contacts,
+        motion.fps,
+        motion.skeleton,
+        motion.upper_codes,
+        motion.lower_codes,
+    )
+
+
+def _repair(rotations: Array, root: Array, state: BodyState) -> tuple[Array, Array]:
+    """Unit quaternions; frames that are not finite repeat the last good one."""
+    good: npt.NDArray[np.bool_] = np.isfinite(rotations).all(axis=(1, 2)) & np.isfinite(root).all(axis=1)
+    if not good.all():
+        last_rotations = identity((24,)) if state.rotations is None else state.rotations
+        last_root = np.array([0.0, 0.9, 0]) if state.root_position is None else state.root_position
+        for frame in range(len(good)):
+            if not good[frame]:
+                rotations[frame], root[frame] = last_rotations, last_root
+            last_rotations, last_root = rotations[frame], root[frame]
+    return normalize(rotations), root
+
+
+def _smooth(rotations: Array, root: Array, state: BodyState, fps: float) -> tuple[Array, Array, Array, Array]:
+    """Filtered rotations and root, and the derivatives after the last frame."""
+    last = rotations[0] if state.rotations is None else state.rotations
+    last_root = root[0] if state.root_position is None else state.root_position
+    rotations, speed = one_euro(rotations, last, state.rotation_speed, fps, unit=True)
+    places, root_speed = one_euro(
+        root[:, None, :], last_root[None, :], state.root_speed[None, :], fps, unit=False
+    )
+    return rotations, places[:, 0], speed, root_speed[0]
+
+
+def _ground(
+    rotations: Array, root: Array, contacts: Array, holds: HoldState, config: BodyConfig, skeleton: Skeleton
+) -> tuple[Array, Array, HoldState]:
+    """Hold feet and keep them above the floor."""
+    positions, world = forward_kinematics(skeleton, rotations, root)
+    feet = positions[:, _FEET]
+    targets, shifts, holds = _targets(feet, contacts, holds, config, skeleton)
+    positions += shifts[:, None]
+    root = root + shifts
+    if config.floor:
+        targets[..., 1] = _above(targets[..., 1], _FLOOR)
+    legs = Legs(positions[:, _LEGS], world[:, _LEGS], np.repeat(world[:, None, 0], 2, axis=1))
+    tip = np.array(skeleton.tip_m(10))
+    solved = solve_legs(legs, targets[:, :2], targets[:, 2:], tip, config.floor)
+    rotations = rotations.copy()
+    rotations[:, _LEGS] = solved
+    return rotations, root, holds
+
+
+def _targets(
+    feet: Array, contacts: Array, holds: HoldState, config: BodyConfig, skeleton: Skeleton
+) -> tuple[Array, Array, HoldState]:
+    """Places (n, 4, 3) of the contact points, shifts (n, 3) of the root and the state after."""
+    constants = hold_config(config, skeleton)
+    if not config.foot_lock:
+        contacts = np.zeros_like(contacts)
+    low = np.maximum(_FLOOR - feet[..., 1], 0) if config.floor else np.zeros(feet.shape[:2])
+    lifts = np.maximum(low[:, :2], low[:, 2:]).tolist()
+    places: list[list[Vector]] = feet.tolist()
+    offsets, shifts = [], []
+    for place, lift, contact in zip(places, lifts, contacts.tolist(), strict=True):
+        left = [max(depth - holds.shift[1], 0.0) for depth in lift]
+        holds = advance(holds, place, left, contact, constants)
+        offsets.append([point.offset for point in holds.points])
+        shifts.append(holds.shift)
+    shift = np.array(shifts)
+    return feet + shift[:, None] + np.array(offsets), shift, holds
+
+
+def hold_config(config: BodyConfig, skeleton: Skeleton) -> HoldConfig:
+    """Turn times into rates per frame, on this body."""
+    ninety_percent = 3.9  # (1 + x)·exp(-x) = 0.1, a critically damped spring
+    follow = 1 / (config.root_follow_s * config.fps) if config.root_follow else 0.0
+    return HoldConfig(
+        on=config.contact_on,
+        off=config.contact_off,
+        max_drift_m=config.max_drift_m,
+        release_rate=ninety_percent / (config.release_s * config.fps),
+        engage_rate=1.0 - 0.1 ** (1 / (config.engage_s * config.fps)),
+        stand_m=(-float(skeleton.offsets[10, 1]), 0.0),
+        root_rate=follow,
+        root_return=1 / (config.root_return_s * config.fps),
+        root_range_m=config.root_range_m,
+    )
+
+
+def _above(heights: Array, floor: Array) -> Array:
+    """Heights that come to rest on the floor: unchanged from a few millimetres above it on."""
+    room = heights - floor - _SOFT_M
+    soft = _SOFT_M * np.exp(np.minimum(room, 0) / _SOFT_M)
+    return np.where(room < 0, floor + soft, heights)
