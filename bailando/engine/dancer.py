@@ -128,8 +128,8 @@ def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpe
         )
     if manifest.lookahead_tokens or manifest.batch != 1:
         raise BundleError(
-            f"bundle {manifest.name!r} has batch {manifest.batch}, look-ahead {manifest.lookahead_tokens} tokens; "
-            "this engine plays batch 1 without look-ahead: export it again"
+            f"bundle {manifest.name!r} looks {manifest.lookahead_tokens} tokens ahead with batch "
+            f"{manifest.batch}; this engine plays batch 1 without look-ahead: export it again"
         )
     width = manifest.graphs["gpt_step"].tensor("music").shape[1]
     if width != manifest.frames_per_token * features.frame_dim:

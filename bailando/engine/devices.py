@@ -1,0 +1,228 @@
+"""Sound from a device: PortAudio calls native code, which writes a lock-free ring; Python only reads.
+
+The sounddevice package is imported when a device is asked for, so that everything else works where
+PortAudio is missing.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bailando._native import CaptureCallback, SampleRing, now_ns
+from bailando.engine.clock import SampleClock
+from bailando.errors import DeviceError
+
+Samples = NDArray[np.float32]
+
+_RING_SECONDS = 2
+_BLOCKS_PER_SECOND = 100
+_POLL_S = 0.003
+_FIRST_BLOCK_TIMEOUT_NS = 5_000_000_000
+
+
+@dataclass(frozen=True)
+class InputDevice:
+    """One device that can record."""
+
+    index: int
+    name: str
+    host_api: str
+    channels: int
+    sample_rate_hz: int
+    is_default: bool
+
+
+def list_input_devices() -> list[InputDevice]:
+    """Return the devices that can record.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or fails.
+    """
+    sounddevice = _import_sounddevice()
+    try:
+        apis = [api["name"] for api in sounddevice.query_hostapis()]
+        default = sounddevice.default.device[0]
+        return [
+            InputDevice(
+                index=index,
+                name=str(entry["name"]),
+                host_api=str(apis[entry["hostapi"]]),
+                channels=int(entry["max_input_channels"]),
+                sample_rate_hz=int(entry["default_samplerate"]),
+                is_default=index == default,
+            )
+            for index, entry in enumerate(sounddevice.query_devices())
+            if entry["max_input_channels"] > 0
+        ]
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio cannot list the audio devices ({_one_line(error)})") from None
+
+
+def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
+    """Return the device of that index, or whose name contains the text (case does not matter).
+
+    Raises
+    ------
+    DeviceError
+        If there is none; near names are listed.
+    """
+    if not devices:
+        raise DeviceError(
+            f"no audio device {wanted!r}: no device that records was found; plug one in, or use --input SONG"
+        )
+    if wanted.isascii() and wanted.isdigit():
+        matches = [device for device in devices if device.index == int(wanted)]
+    else:
+        exact = [device for device in devices if device.name.lower() == wanted.lower()]
+        matches = exact or [device for device in devices if wanted.lower() in device.name.lower()]
+    if matches:
+        return matches[0]
+    names = [device.name for device in devices]
+    near = get_close_matches(wanted, names, n=3, cutoff=0.3) or names[:3]
+    shown = ", ".join(f"{device.index} {device.name!r}" for device in devices if device.name in near)
+    raise DeviceError(f"no audio device {wanted!r}; near it: {shown}; see bailando-live --list-devices")
+
+
+class DeviceSource:
+    """A recording device; see `bailando.engine.sources.Source`.
+
+    Parameters
+    ----------
+    wanted : str
+        Index, or part of the name.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing, or there is no such device.
+    """
+
+    replaced_samples = 0
+
+    def __init__(self, wanted: str) -> None:
+        device = find_input_device(wanted, list_input_devices())
+        self.name = device.name
+        self.sample_rate_hz = device.sample_rate_hz
+        self._device = device
+        self._block_frames = device.sample_rate_hz // _BLOCKS_PER_SECOND
+        self._stopped = threading.Event()
+        self._ring = SampleRing(_RING_SECONDS * device.sample_rate_hz, min(device.channels, 2))
+        self._capture = CaptureCallback(self._ring)
+        self._clock = SampleClock(device.sample_rate_hz)
+        self._stream: Any = None
+        self._started_ns = 0
+        self._pending_silence = 0
+        self._silenced = 0
+
+    @property
+    def origin_ns(self) -> int:
+        """When sample 0 was recorded, after the drift between card and host is taken out."""
+        return self._clock.origin_ns
+
+    @property
+    def lost_samples(self) -> int:
+        """Samples for which the ring had no room."""
+        return self._ring.overruns
+
+    def start(self) -> None:
+        """Open the device and wait for its first block.
+
+        Raises
+        ------
+        DeviceError
+            If the device does not open or gives no sound.
+        """
+        sounddevice = _import_sounddevice()
+        ffi = sounddevice._ffi
+        try:
+            # The base class takes a C function, so that no interpreter runs in the audio callback.
+            self._stream = sounddevice._StreamBase(
+                "input",
+                samplerate=self.sample_rate_hz,
+                blocksize=self._block_frames,
+                device=self._device.index,
+                channels=self._ring.channels,
+                dtype="float32",
+                latency="low",
+                callback=ffi.cast("PaStreamCallback *", self._capture.address),
+                userdata=ffi.cast("void *", self._capture.userdata),
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            self.close()
+            raise DeviceError(
+                f"audio device {self.name!r} does not open ({_one_line(error)}); "
+                "is it in use? see bailando-live --list-devices"
+            ) from None
+        self._started_ns = now_ns()
+        self._wait_for_first_block()
+
+    def read(self) -> Samples | None:
+        """Wait for recorded samples and return them as mono; None after `stop`."""
+        while not self._stopped.is_set():
+            for first, lost, _, arrival_ns in self._capture.take_stamps():
+                self._clock.observe(first + self._block_frames, arrival_ns)
+                self._pending_silence = max(self._pending_silence, lost - self._silenced)
+            if self._pending_silence:
+                return self._silence_for_lost()
+            if available := self._ring.available:
+                block = self._ring.read(available)
+                return np.asarray(block.reshape(len(block), -1).mean(axis=1), dtype=np.float32)
+            self._stopped.wait(_POLL_S)
+        return None
+
+    def stop(self) -> None:
+        """Make `read` return None at once."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Close the device."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _silence_for_lost(self) -> Samples:
+        """Stand in for samples the ring lost, so that the sample count stays the time."""
+        count = min(self._pending_silence, self.sample_rate_hz)
+        self._pending_silence -= count
+        self._silenced += count
+        return np.zeros(count, np.float32)
+
+    def _wait_for_first_block(self) -> None:
+        while self._capture.callbacks == 0:
+            if self._stopped.wait(_POLL_S):
+                return
+            if now_ns() - self._started_ns > _FIRST_BLOCK_TIMEOUT_NS:
+                self.close()
+                raise DeviceError(
+                    f"audio device {self.name!r} opened but gives no sound for 5 s; choose another "
+                    "with bailando-live --list-devices"
+                )
+        first, _, _, arrival_ns = self._capture.take_stamps()[0]
+        self._clock.observe(first + self._block_frames, arrival_ns)
+
+
+def _import_sounddevice() -> Any:
+    """Import sounddevice, or say in one line why it does not work."""
+    try:
+        import sounddevice
+    except OSError:
+        raise DeviceError(
+            "the PortAudio library is missing; install it (Debian, Ubuntu: apt install libportaudio2) "
+            "or use --input SONG"
+        ) from None
+    except ImportError:
+        raise DeviceError("the Python package sounddevice is missing; pip install sounddevice") from None
+    return sounddevice
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
