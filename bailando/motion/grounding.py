@@ -203,7 +203,7 @@ def refine_motion(motion: Motion, config: BodyConfig | None = None) -> Motion:
 
 def _repair(rotations: Array, root: Array, state: BodyState) -> tuple[Array, Array]:
     """Unit quaternions; frames that are not finite repeat the last good one."""
-    good: npt.NDArray[np.bool_] = np.isfinite(rotations).all(axis=(1, 2)) & np.isfinite(root).all(axis=1)
+    good = np.isfinite(np.concatenate([rotations.reshape(-1, 96), root], axis=1)).all(axis=1)
     if not good.all():
         last_rotations = identity((24,)) if state.rotations is None else state.rotations
         last_root = np.array([0.0, 0.9, 0]) if state.root_position is None else state.root_position
@@ -229,7 +229,10 @@ def _ground(
     rotations: Array, root: Array, contacts: Array, holds: HoldState, config: BodyConfig, skeleton: Skeleton
 ) -> tuple[Array, Array, HoldState]:
     """Hold feet and keep them above the floor."""
-    positions, world = forward_kinematics(skeleton, rotations, root)
+    # Products of a single frame are rounded otherwise: two are always placed.
+    at_least_two = [0, 0] if len(root) == 1 else slice(None)
+    positions, world = forward_kinematics(skeleton, rotations[at_least_two], root[at_least_two])
+    positions, world = positions[: len(root)], world[: len(root)]
     feet = positions[:, _FEET]
     targets, shifts, holds = _targets(feet, contacts, holds, config, skeleton)
     positions += shifts[:, None]

@@ -14,6 +14,7 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating[Any]]
 
 _EPSILON = 1e-8
+_YZX, _ZXY = np.array([1, 2, 0]), np.array([2, 0, 1])
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 # Row i lists which component of b, with which sign, meets component i of a in a·b (xyzw).
 _PRODUCT_INDEX = np.array([[3, 2, 1, 0], [2, 3, 0, 1], [1, 0, 3, 2], [0, 1, 2, 3]])
@@ -64,9 +65,15 @@ def inverse(q: FloatArray) -> FloatArray:
 def rotate(q: FloatArray, vectors: FloatArray) -> FloatArray:
     """Rotate vectors (..., 3) by quaternions (..., 4); leading axes broadcast."""
     axis, w = q[..., :3], q[..., 3:]
-    twice = 2 * np.cross(axis, vectors)
-    rotated: FloatArray = vectors + w * twice + np.cross(axis, twice)
+    twice = 2 * _cross(axis, vectors)
+    rotated: FloatArray = vectors + w * twice + _cross(axis, twice)
     return rotated
+
+
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Cross product of vectors (..., 3): the numbers of np.cross in a fraction of its time."""
+    product: FloatArray = a[..., _YZX] * b[..., _ZXY] - a[..., _ZXY] * b[..., _YZX]
+    return product
 
 
 def to_matrix(q: FloatArray) -> FloatArray:
@@ -247,7 +254,7 @@ def shortest_arc(start: FloatArray, end: FloatArray) -> FloatArray:
     w = product + np.sum(start * end, axis=-1, keepdims=True)
     opposite = w <= 1e-7 * product
     axis_start = start / np.maximum(np.linalg.norm(start, axis=-1, keepdims=True), _EPSILON)
-    axis = np.where(opposite, orthogonal(axis_start) * product, np.cross(start, end))
+    axis = np.where(opposite, orthogonal(axis_start) * product, _cross(start, end))
     q = np.concatenate([axis, np.where(opposite, 0, w)], axis=-1)
     scaled: FloatArray = q / np.maximum(np.linalg.norm(q, axis=-1, keepdims=True), 1e-30)
     return np.where(product > 1e-12, scaled, identity(dtype=scaled.dtype))
