@@ -1,0 +1,128 @@
+"""`bailando-train`: prepare data, train the stages, put the dancer together."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from bailando.errors import BailandoError, ConfigError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    try:
+        arguments.work(arguments)
+    except BailandoError as error:
+        print(f"bailando-train: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bailando-train: interrupted; run the same command again to go on", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bailando-train", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    everything = _command(
+        commands, "all", _all, "prepare (if folders are given), train both stages, assemble"
+    )
+    prepare = _command(commands, "prepare", _prepare, "make a data set of motion and music folders")
+    for command in (everything, prepare):
+        command.add_argument("--motion", type=Path, nargs="+", default=[], help="folders of BVH recordings")
+        command.add_argument("--music", type=Path, nargs="+", default=[], help="folders of songs")
+        command.add_argument("--sources", type=Path, help="YAML: licence, credit and styles by folder")
+        command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
+    prepare.add_argument(
+        "-o", "--output", type=Path, required=True, dest="data", help="folder of the data set"
+    )
+    vqvae = _command(commands, "vqvae", _vqvae, "train the pose VQ-VAEs")
+    gpt = _command(commands, "gpt", _gpt, "train the GPT on their codes")
+    dancer = _command(commands, "export-checkpoint", _export, "put a run together into one dancer checkpoint")
+    for command in (everything, vqvae, gpt, dancer):
+        command.add_argument("--data", type=Path, required=True, help="folder of the data set")
+        command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
+        command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, work: object, text: str
+) -> argparse.ArgumentParser:  # type: ignore[type-arg]
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    command.add_argument(
+        "--config",
+        "--preset",
+        default="live",
+        help="live, paper, tiny, or a YAML file (default: %(default)s)",
+    )
+    command.add_argument("--seed", type=int, help="instead of the configuration's")
+    command.set_defaults(work=work)
+    return command
+
+
+def _config(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    import torch
+
+    from bailando.training.config import load_config
+
+    config = load_config(arguments.config)
+    if arguments.seed is not None:
+        prepare = dataclasses.replace(config.prepare, seed=arguments.seed)
+        config = dataclasses.replace(config, seed=arguments.seed, prepare=prepare)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    return config
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from bailando.training.prepare import prepare, summary
+
+    config = _config(arguments)
+    if not arguments.motion:
+        raise ConfigError("no motion given: name folders of BVH recordings with --motion")
+    index = prepare(
+        arguments.motion,
+        arguments.music,
+        arguments.data,
+        config.prepare,
+        workers=arguments.workers,
+        sources_file=arguments.sources,
+    )
+    print(summary(index))
+
+
+def _vqvae(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_vqvae
+
+    train_vqvae(_config(arguments), arguments.data, arguments.run)
+
+
+def _gpt(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_gpt
+
+    train_gpt(_config(arguments), arguments.data, arguments.run)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import export_checkpoint
+
+    print(export_checkpoint(_config(arguments), arguments.data, arguments.run, arguments.name))
+
+
+def _all(arguments: argparse.Namespace) -> None:
+    if arguments.motion or arguments.music:
+        _prepare(arguments)
+    _vqvae(arguments)
+    _gpt(arguments)
+    _export(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""The stages' results put together into one dancer checkpoint, which `bailando-export` turns into a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bailando.errors import InputError
+from bailando.models.checkpoint import DancerCheckpoint, Provenance, save_checkpoint
+from bailando.models.vqvae import PoseVQVAE
+from bailando.training import gpt_stage, vqvae_stage
+from bailando.training.config import TrainConfig
+from bailando.training.dataset import Dataset
+from bailando.training.loop import load_weights
+from bailando.training.pairing import joint_speed
+
+_START_WINDOW_FRAMES = 64
+_START_CODES = 48
+
+
+def assemble(
+    config: TrainConfig, dataset: Dataset, run_folder: Path, output: Path, name: str
+) -> DancerCheckpoint:
+    """Write the dancer checkpoint of a run.
+
+    Parameters
+    ----------
+    config, dataset, run_folder
+        What was trained, on what, where.
+    output
+        The ``.pt`` file.
+    name
+        Of the dancer.
+
+    Returns
+    -------
+    DancerCheckpoint
+        What was written.
+
+    Raises
+    ------
+    InputError
+        If a stage has not been trained.
+    """
+    upper, lower = vqvae_stage.load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    gpt = gpt_stage.new_gpt(config, dataset)
+    gpt.load_state_dict(load_weights(run_folder, gpt_stage.NAME))
+    checkpoint = DancerCheckpoint(
+        upper_vqvae=upper,
+        lower_vqvae=lower,
+        gpt=gpt.eval(),
+        features=dataset.index["features"],
+        skeleton=dataset.index["skeleton"],
+        styles=dataset.styles,
+        start_codes=start_codes(dataset, upper, lower),
+        provenance=provenance(dataset, config, name),
+    )
+    save_checkpoint(output, checkpoint)
+    return checkpoint
+
+
+@torch.no_grad()
+def start_codes(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE) -> tuple[tuple[int, int], ...]:
+    """Return code pairs of the calmest moments of the training dances, calmest first.
+
+    Each is encoded as the first token of a window, as it will be decoded: with nothing before it.
+    """
+    frames = upper.config.frames_per_code
+    calm: list[tuple[float, Any, int]] = []
+    for segment in dataset.of("train"):
+        speed = joint_speed(dataset.positions(segment))
+        for start in range(0, segment.frames - _START_WINDOW_FRAMES + 1, frames):
+            calm.append((float(speed[start : start + 2 * frames].mean()), segment, start))
+    if not calm:
+        raise InputError(f"no training motion has {_START_WINDOW_FRAMES} frames: give longer motion")
+    pairs: dict[tuple[int, int], None] = {}
+    for _, segment, start in sorted(calm, key=lambda moment: moment[0]):
+        window = slice(start, start + _START_WINDOW_FRAMES)
+        codes = [
+            int(model.encode(torch.from_numpy(np.array(half[:1, window])))[0, 0])
+            for model, half in zip((upper, lower), dataset.pose(segment), strict=True)
+        ]
+        pairs[codes[0], codes[1]] = None
+        if len(pairs) == _START_CODES:
+            break
+    return tuple(pairs)
+
+
+def provenance(dataset: Dataset, config: TrainConfig, name: str) -> Provenance:
+    """Return what the checkpoint says of itself, from the data set's index."""
+    minutes = sum(segment.frames for segment in dataset.of("train")) / 3600
+    songs = [song for song in dataset.index["songs"].values() if song["split"] == "train"]
+    return Provenance(
+        name=name,
+        description=(
+            f"Model sizes '{config.model}', trained on {minutes:.1f} minutes of motion and {len(songs)} songs. "
+            "Nobody danced to these songs: they were warped onto the beats of the motion."
+        ),
+        licence="MIT",
+        data=tuple(
+            {key: source[key] for key in ("name", "licence", "credit")}
+            for source in dataset.index["sources"].values()
+        ),
+    )

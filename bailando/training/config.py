@@ -1,0 +1,393 @@
+"""Training configurations: frozen, validated, read from YAML; unknown keys are errors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from bailando.errors import ConfigError
+from bailando.models.presets import PRESETS
+
+Autocast = Literal["off", "bfloat16", "auto"]
+_Config = TypeVar("_Config")
+
+
+@dataclass(frozen=True)
+class PairingConfig:
+    """How unpaired motion is given music.
+
+    Parameters
+    ----------
+    draws
+        Songs drawn for each stretch of motion.
+    cold_draws
+        So many of them start with the motion, without music before it, as a session does.
+    preroll_frames
+        Frames of warped music before the motion, so that the beat tracker has settled.
+    min_ratio, max_ratio
+        Bounds of the speed at which a song is read.
+    min_agreement
+        Songs on whose beats the causal tracker agrees less than this with the offline one are not used.
+    tightness
+        Of the dynamic-programming beat tracker on the dance (see `librosa.beat.beat_track`).
+    smoothing_frames
+        Deviation of the Gaussian over the joint speed, frames.
+    """
+
+    draws: int = 10
+    cold_draws: int = 2
+    preroll_frames: int = 480
+    min_ratio: float = 0.75
+    max_ratio: float = 1.33
+    min_agreement: float = 0.3
+    tightness: float = 100.0
+    smoothing_frames: float = 5.0
+
+    def __post_init__(self) -> None:
+        _require(1 <= self.draws <= 1000, f"draws is {self.draws}, expected 1 to 1000")
+        _require(0 <= self.cold_draws <= self.draws, f"cold_draws is {self.cold_draws}, expected 0 to draws")
+        _require(
+            self.preroll_frames >= 0 and self.preroll_frames % 8 == 0,
+            f"preroll_frames is {self.preroll_frames}, expected a multiple of 8",
+        )
+        _require(
+            0.1 <= self.min_ratio <= 0.75 and self.max_ratio >= 2 * self.min_ratio * 0.85,
+            f"ratios {self.min_ratio} to {self.max_ratio} leave some tempi without a song, "
+            "expected about an octave, such as 0.75 to 1.33",
+        )
+        _require(self.tightness > 0, f"tightness is {self.tightness}, expected more than 0")
+        _require(
+            self.smoothing_frames > 0, f"smoothing_frames is {self.smoothing_frames}, expected more than 0"
+        )
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """What becomes of motion and music files.
+
+    Parameters
+    ----------
+    min_segment_frames
+        Shorter stretches of motion are dropped.
+    still_margin_frames
+        Frames kept of standing still before and after a recording's movement.
+    held_out_recordings, held_out_songs
+        Fractions; of each style at least one recording is held out if it has three.
+    seed
+        Of the split and of the drawn songs.
+    pairing
+        See `PairingConfig`.
+    """
+
+    min_segment_frames: int = 240
+    still_margin_frames: int = 30
+    held_out_recordings: float = 0.1
+    held_out_songs: float = 0.1
+    seed: int = 0
+    pairing: PairingConfig = field(default_factory=PairingConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.min_segment_frames >= 64,
+            f"min_segment_frames is {self.min_segment_frames}, expected 64 or more",
+        )
+        _require(
+            self.still_margin_frames >= 0, f"still_margin_frames is {self.still_margin_frames}, expected >= 0"
+        )
+        for name in ("held_out_recordings", "held_out_songs"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"{name} is {value}, expected 0 <= {name} < 1")
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with warm-up and a cosine to `final_rate` of the learning rate.
+
+    Parameters
+    ----------
+    steps, batch_size
+        Of the whole stage.
+    learning_rate, weight_decay, warmup_steps, final_rate
+        Of the optimiser; `final_rate` is a fraction.
+    clip_norm
+        Bound of the gradient's norm.
+    max_skipped_steps
+        Steps with a non-finite loss or gradient are skipped; after so many the stage stops.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float = 3e-4
+    weight_decay: float = 0.0
+    warmup_steps: int = 50
+    final_rate: float = 0.05
+    clip_norm: float = 1.0
+    max_skipped_steps: int = 20
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size"):
+            value = getattr(self, name)
+            _require(isinstance(value, int) and value >= 1, f"{name} is {value!r}, expected 1 or more")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(value > 0, f"{name} is {value!r}, expected more than 0")
+        _require(0 <= self.final_rate <= 1, f"final_rate is {self.final_rate}, expected 0 to 1")
+        _require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more")
+
+
+@dataclass(frozen=True)
+class VQVAELossConfig:
+    """Weights of the losses of the pose VQ-VAE (each an L1 mean unless said otherwise).
+
+    Parameters
+    ----------
+    channels
+        Normalised pose channels.
+    positions
+        Joint positions by forward kinematics, decimetres, heading taken out.
+    velocity, acceleration
+        First and second differences of the positions (equation 3 of the paper), per frame, decimetres.
+    root
+        Normalised root channels (height, velocity, turn) on top of `channels`.
+    contacts
+        Binary cross-entropy of the contact probabilities.
+    skating
+        Speed on the floor of feet that are planted in the data, decimetres per frame.
+    commitment
+        Mean square distance of encoder outputs from their codes.
+    """
+
+    channels: float = 1.0
+    positions: float = 2.0
+    velocity: float = 4.0
+    acceleration: float = 4.0
+    root: float = 0.5
+    contacts: float = 0.1
+    skating: float = 2.0
+    commitment: float = 0.1
+
+
+@dataclass(frozen=True)
+class VQVAEStageConfig:
+    """The pose VQ-VAE stage: both half bodies at once.
+
+    Parameters
+    ----------
+    optimiser, losses
+        See there.
+    window_frames
+        Length of the random windows, a multiple of 8. Causal decoders must see their whole past in it.
+    warmup_steps
+        First steps without quantisation: the codebook is then filled from an encoder that has learned.
+    restart_fraction
+        A code used less than this fraction of its fair share of a batch is restarted.
+    evaluate_every, save_every
+        Steps between evaluations on the held-out recordings, and between checkpoints.
+    """
+
+    optimiser: OptimiserConfig
+    losses: VQVAELossConfig = field(default_factory=VQVAELossConfig)
+    window_frames: int = 256
+    warmup_steps: int = 200
+    restart_fraction: float = 0.05
+    evaluate_every: int = 250
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        _require(
+            self.window_frames >= 16 and self.window_frames % 8 == 0,
+            f"window_frames is {self.window_frames}, expected a multiple of 8 from 16 up",
+        )
+        _require(
+            0 <= self.restart_fraction < 1, f"restart_fraction is {self.restart_fraction}, expected 0 to 1"
+        )
+        _require(
+            self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
+        )
+
+
+@dataclass(frozen=True)
+class GPTStageConfig:
+    """The cross-conditional GPT stage.
+
+    Parameters
+    ----------
+    optimiser
+        See there.
+    window_tokens
+        Length of the random windows.
+    label_smoothing
+        Of the cross-entropy.
+    code_noise
+        Fraction of input codes replaced by random ones: the model learns to come back from its own
+        mistakes.
+    neighbour_noise
+        Fraction of input codes replaced by one of the nearest codes of the codebook.
+    style_dropout
+        Fraction of windows whose style is left open.
+    evaluate_every, save_every
+        Steps between evaluations on the held-out recordings, and between checkpoints.
+    patience
+        Evaluations without a better held-out cross-entropy after which the stage ends; 0: never.
+    """
+
+    optimiser: OptimiserConfig
+    window_tokens: int = 64
+    label_smoothing: float = 0.05
+    code_noise: float = 0.05
+    neighbour_noise: float = 0.15
+    style_dropout: float = 0.3
+    evaluate_every: int = 250
+    save_every: int = 250
+    patience: int = 6
+
+    def __post_init__(self) -> None:
+        _require(self.window_tokens >= 2, f"window_tokens is {self.window_tokens}, expected at least 2")
+        for name in ("label_smoothing", "code_noise", "neighbour_noise", "style_dropout"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"{name} is {value!r}, expected 0 <= {name} < 1")
+        _require(
+            self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
+        )
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that `bailando-train` can be told.
+
+    Parameters
+    ----------
+    model
+        Name of the model sizes (`bailando.models.presets`).
+    vqvae, gpt, prepare
+        The stages and the preparation.
+    seed
+        Of weights, batches and noise.
+    threads
+        Threads of torch on the CPU; 0 leaves its choice.
+    device
+        ``cpu``, ``cuda`` or ``auto``.
+    autocast
+        Mixed precision; ``auto`` uses bfloat16 where the device multiplies it natively.
+    """
+
+    model: str
+    vqvae: VQVAEStageConfig
+    gpt: GPTStageConfig
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    seed: int = 0
+    threads: int = 0
+    device: str = "auto"
+    autocast: Autocast = "auto"
+
+    def __post_init__(self) -> None:
+        _require(self.model in PRESETS, f"model is {self.model!r}, expected one of {sorted(PRESETS)}")
+        _require(self.device in ("cpu", "cuda", "auto"), f"device is {self.device!r}, expected cpu or cuda")
+        _require(
+            self.autocast in ("off", "bfloat16", "auto"),
+            f"autocast is {self.autocast!r}, expected off, bfloat16 or auto",
+        )
+        _require(self.threads >= 0, f"threads is {self.threads}, expected 0 or more")
+
+
+_NESTED: dict[str, type[Any]] = {
+    "prepare": PrepareConfig,
+    "pairing": PairingConfig,
+    "vqvae": VQVAEStageConfig,
+    "gpt": GPTStageConfig,
+    "optimiser": OptimiserConfig,
+    "losses": VQVAELossConfig,
+}
+
+
+def config_from_dict(kind: type[_Config], values: Mapping[str, Any], where: str = "config") -> _Config:
+    """Build a configuration, nested ones included.
+
+    Raises
+    ------
+    ConfigError
+        If a key is unknown, a needed one is missing, or a value is out of range.
+    """
+    fields = {item.name: item for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise ConfigError(f"{where}: unknown keys {unknown}, expected some of {sorted(fields)}")
+    missing = sorted(
+        name
+        for name, item in fields.items()
+        if name not in values
+        and item.default is dataclasses.MISSING
+        and item.default_factory is dataclasses.MISSING
+    )
+    if missing:
+        raise ConfigError(f"{where}: missing keys {missing}, add them")
+    built = {}
+    for name, value in values.items():
+        if name in _NESTED:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}.{name} is {value!r}, expected a mapping")
+            value = config_from_dict(_NESTED[name], value, f"{where}.{name}")
+        else:
+            value = _typed(value, str(fields[name].type), f"{where}.{name}")
+        built[name] = value
+    return kind(**built)
+
+
+def load_config(source: str | Path) -> TrainConfig:
+    """Read a configuration from a YAML file, or the shipped one of that name (``live``, ``paper``, ``tiny``).
+
+    Raises
+    ------
+    ConfigError
+        If there is no such file or preset, it is not YAML, or `config_from_dict` refuses it.
+    """
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ConfigError(f"no configuration at {path}: give a YAML file or one of {preset_names()}")
+        text = path.read_text(encoding="utf-8")
+    elif str(source) in preset_names():
+        text = _preset_folder().joinpath(f"{source}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError(f"no preset {str(source)!r}: expected one of {preset_names()} or a YAML file")
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source} is not YAML ({' '.join(str(error).split())}): correct it") from None
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{source} holds {type(values).__name__}, expected a mapping of keys to values")
+    return config_from_dict(TrainConfig, values, str(source))
+
+
+def preset_names() -> list[str]:
+    """Return the names of the shipped configurations."""
+    return sorted(item.name[:-5] for item in _preset_folder().iterdir() if item.name.endswith(".yaml"))
+
+
+def _preset_folder() -> Any:
+    return resources.files("bailando.training").joinpath("presets")
+
+
+def _typed(value: Any, annotation: str, where: str) -> Any:
+    """Return `value` as its field's type; YAML reads ``1e-4`` as text and ``1`` as an integer."""
+    if annotation == "float":
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{where} is {value!r}, expected a number") from None
+    if annotation == "int" and (isinstance(value, bool) or not isinstance(value, int)):
+        raise ConfigError(f"{where} is {value!r}, expected a whole number")
+    if annotation == "str" and not isinstance(value, str):
+        raise ConfigError(f"{where} is {value!r}, expected text")
+    return value
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)

@@ -1,0 +1,204 @@
+"""First stage: the pose VQ-VAEs of both half bodies, trained together so that errors count on the whole body."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bailando.errors import InputError
+from bailando.models.presets import preset
+from bailando.models.vqvae import PoseVQVAE, VQVAEOutput
+from bailando.motion.pose import HEIGHT, LOWER_ROTATIONS
+from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
+from bailando.training.config import TrainConfig
+from bailando.training.dataset import Dataset, Segment, Split
+from bailando.training.kinematics import PoseKinematics
+from bailando.training.loop import autocast, pick_device
+from bailando.training.losses import vqvae_losses
+
+NAME = "vqvae"
+_ROTATION_STD_FLOOR = 0.05
+_ROOT_STD_FLOOR = 1e-4
+
+
+class PoseWindows:
+    """Random windows of pose channels, each stretch of motion as likely as it is long, half of them mirrored."""
+
+    def __init__(self, dataset: Dataset, split: Split, frames: int) -> None:
+        self.frames = frames
+        segments = [segment for segment in dataset.of(split) if segment.frames >= frames]
+        if not segments:
+            raise InputError(
+                f"no stretch of motion has {frames} frames to {split}: give longer motion or shorten windows"
+            )
+        self._poses = [dataset.pose(segment) for segment in segments]
+        self._starts = torch.tensor([float(segment.frames - frames + 1) for segment in segments])
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return `count` windows: upper ``[count, frames, 90]`` and lower ``[count, frames, 62]``."""
+        which = torch.multinomial(self._starts, count, replacement=True, generator=generator)
+        places = torch.rand(count, generator=generator, dtype=torch.float64)
+        mirrored = torch.randint(2, (count,), generator=generator)
+        halves: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for number, place, mirror in zip(which.tolist(), places.tolist(), mirrored.tolist(), strict=True):
+            start = int(place * float(self._starts[number]))
+            for half, array in zip(halves, self._poses[number], strict=True):
+                half.append(torch.from_numpy(np.array(array[mirror, start : start + self.frames])))
+        return torch.stack(halves[0]), torch.stack(halves[1])
+
+
+def new_models(config: TrainConfig, dataset: Dataset) -> tuple[PoseVQVAE, PoseVQVAE]:
+    """Return untrained upper and lower VQ-VAEs of the configured sizes, seeded."""
+    sizes = preset(config.model, features=dataset.feature_dim, styles=len(dataset.styles))
+    stage = config.vqvae
+    tokens = stage.optimiser.batch_size * stage.window_frames // sizes.upper.frames_per_code
+    restart_below = stage.restart_fraction * tokens / sizes.upper.codebook_size
+    torch.manual_seed(config.seed)
+    upper = PoseVQVAE(replace(sizes.upper, restart_below=restart_below))
+    lower = PoseVQVAE(replace(sizes.lower, restart_below=restart_below))
+    return upper, lower
+
+
+class VQVAEStage:
+    """The stage as `Trainer` runs it.
+
+    Parameters
+    ----------
+    config, dataset
+        What to train, on what.
+    """
+
+    name = NAME
+    patience = 0
+
+    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+        self.config = config
+        self.optimiser = config.vqvae.optimiser
+        self.evaluate_every = config.vqvae.evaluate_every
+        self.save_every = config.vqvae.save_every
+        self.device = pick_device(config)
+        self.upper, self.lower = new_models(config, dataset)
+        _set_normalisers(self.upper, self.lower, dataset)
+        self._model = nn.ModuleDict({"upper": self.upper, "lower": self.lower}).to(self.device)
+        self.kinematics = PoseKinematics().to(self.device)
+        self.windows = PoseWindows(dataset, "train", config.vqvae.window_frames)
+        self.dataset = dataset
+
+    @property
+    def model(self) -> nn.Module:
+        """Both halves."""
+        return self._model
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Draw a batch and return the losses and the batch's perplexities."""
+        quantise = step >= self.config.vqvae.warmup_steps
+        targets = self.windows.draw(self.optimiser.batch_size, generator)
+        upper, lower = (half.to(self.device) for half in targets)
+        with autocast(self.config, self.device):
+            outputs = _forward(self.upper, upper, quantise), _forward(self.lower, lower, quantise)
+        losses = vqvae_losses(
+            (self.upper, self.lower), (upper, lower), outputs, self.kinematics, self.config.vqvae.losses
+        )
+        perplexities = {
+            "upper_perplexity": outputs[0].perplexity,
+            "lower_perplexity": outputs[1].perplexity,
+        }
+        return losses | perplexities
+
+    def evaluate(self) -> dict[str, float]:
+        """Return the held-out reconstruction error (``score``, mm) and the codebooks' perplexities."""
+        if not bool(self.upper.codebook.initialised):
+            return {"score": float("inf")}
+        segments = self.dataset.of("held_out") or self.dataset.of("train")
+        return reconstruction(self.upper, self.lower, self.kinematics, self.dataset, segments)
+
+
+def _forward(model: PoseVQVAE, pose: Tensor, quantise: bool) -> VQVAEOutput:
+    """Run a VQ-VAE, or its encoder and decoder alone."""
+    if quantise:
+        return cast(VQVAEOutput, model(pose))
+    made = model.denormalise(model.decoder(model.latent(pose)))
+    nothing = torch.zeros((), device=pose.device)
+    return VQVAEOutput(made, nothing, nothing, nothing, torch.zeros(0, dtype=torch.int64))
+
+
+def reconstruction(
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    kinematics: PoseKinematics,
+    dataset: Dataset,
+    segments: list[Segment],
+) -> dict[str, float]:
+    """Encode and decode whole stretches of motion.
+
+    Returns
+    -------
+    dict
+        ``score``: mean joint error in mm, heading and place on the floor taken out; ``upper_mm`` and
+        ``lower_mm``; ``jitter_ratio``: mean joint acceleration over the data's; perplexity and share of
+        codes in use of each book.
+    """
+    device = upper.mean.device
+    totals = torch.zeros(5)
+    counts = torch.zeros(2, upper.config.codebook_size)
+    for segment in segments:
+        frames = segment.frames // upper.config.frames_per_code * upper.config.frames_per_code
+        for mirror in range(2):
+            pair = [
+                torch.from_numpy(np.array(half[mirror : mirror + 1, :frames]))
+                for half in dataset.pose(segment)
+            ]
+            wanted = [half.to(device) for half in pair]
+            codes = [model.encode(half) for model, half in zip((upper, lower), wanted, strict=True)]
+            made = [model.decode(code) for model, code in zip((upper, lower), codes, strict=True)]
+            for row, code in enumerate(codes):
+                counts[row] += torch.bincount(code.cpu().reshape(-1), minlength=counts.shape[1])
+            totals += _errors(kinematics(*made), kinematics(*wanted))
+    distance = totals[:3] / totals[3] * 1000
+    figures = {"score": float(distance[0]), "upper_mm": float(distance[1]), "lower_mm": float(distance[2])}
+    figures["jitter_ratio"] = float(totals[4] / totals[3])
+    for name, row in zip(("upper", "lower"), counts, strict=True):
+        probability = row / row.sum()
+        entropy = -(probability * torch.log(probability.clamp_min(1e-12))).sum()
+        figures[f"{name}_perplexity"] = float(torch.exp(entropy))
+        figures[f"{name}_usage"] = float((row > 0).float().mean())
+    return figures
+
+
+def _errors(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return sums over frames: joint error of body, upper and lower half (m), frames, jitter ratio."""
+    error = torch.linalg.vector_norm(made - wanted, dim=-1)
+    frames = float(error.shape[0] * error.shape[1])
+    parts = [error, error[..., list(UPPER_JOINTS)], error[..., list(LOWER_JOINTS)]]
+    sums = [float(part.mean(-1).sum()) for part in parts]
+    jerks = [torch.linalg.vector_norm(x.diff(n=2, dim=1), dim=-1).mean() for x in (made, wanted)]
+    ratio = float(jerks[0] / jerks[1].clamp_min(1e-6))
+    return torch.tensor([*sums, frames, ratio * frames])
+
+
+def _set_normalisers(upper: PoseVQVAE, lower: PoseVQVAE, dataset: Dataset) -> None:
+    """Set both normalisers from the training motion, mirrored copies included."""
+    poses = [dataset.pose(segment) for segment in dataset.of("train")]
+    for number, model in enumerate((upper, lower)):
+        values = np.concatenate([pose[number].reshape(-1, pose[number].shape[-1]) for pose in poses])
+        std = values.std(axis=0)
+        rotations = slice(None) if number == 0 else LOWER_ROTATIONS
+        std[rotations] = np.maximum(std[rotations], _ROTATION_STD_FLOOR)
+        if number == 1:
+            std[HEIGHT:] = np.maximum(std[HEIGHT:], _ROOT_STD_FLOOR)
+        mean = values.mean(axis=0)
+        model.set_normaliser(torch.from_numpy(mean), torch.from_numpy(std))
+
+
+def load_models(
+    config: TrainConfig, dataset: Dataset, weights: dict[str, Tensor]
+) -> tuple[PoseVQVAE, PoseVQVAE]:
+    """Return the trained upper and lower VQ-VAEs in evaluation mode."""
+    upper, lower = new_models(config, dataset)
+    both = nn.ModuleDict({"upper": upper, "lower": lower})
+    both.load_state_dict(weights)
+    return cast(PoseVQVAE, both["upper"].eval()), cast(PoseVQVAE, both["lower"].eval())
