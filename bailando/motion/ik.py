@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bailando.motion.rotations import inverse, multiply, orthogonal, rotate, shortest_arc
+from bailando.motion.rotations import cross, inverse, multiply, orthogonal, rotate
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -70,7 +70,7 @@ def solve_legs(legs: Legs, ankles: Array, toes: Array, tip: Array, floor: bool) 
     before = np.stack([knee - hip, ankle - knee, toe - ankle], axis=-2)
     after = np.stack([new_knee - hip, new_ankle - new_knee, new_toe - new_ankle], axis=-2)
     moved = np.abs(after - before).max(axis=(-1, -2), keepdims=True) > _UNMOVED_M
-    turns = np.where(moved, shortest_arc(before, after), np.array([0.0, 0, 0, 1]))
+    turns = np.where(moved, _arc(before, after), np.array([0.0, 0, 0, 1]))
     world = multiply(turns[..., [0, 1, 2, 2], :], legs.rotations)
     if floor:
         world[..., 3, :] = _lift_tips(world[..., 3, :], new_toe[..., 1], tip)
@@ -88,7 +88,7 @@ def _place_knees(legs: Legs, ankles: Array) -> tuple[Array, Array]:
     far = np.maximum(far, np.abs(thigh - shin) + 0.02)
     way = wanted / np.maximum(distance, 1e-6)
     old_way = line / np.maximum(was, 1e-6)
-    pole = rotate(shortest_arc(old_way, way), _knee_pole(legs, old_way))
+    pole = rotate(_arc(old_way, way), _knee_pole(legs, old_way))
     pole = pole - way * np.sum(pole * way, axis=-1, keepdims=True)
     pole = pole / np.maximum(_length(pole), 1e-9)
     along = (thigh * thigh - shin * shin + far * far) / (2 * far)
@@ -108,8 +108,8 @@ def _knee_pole(legs: Legs, way: Array) -> Array:
     straight = np.exp(-np.square(_length(bend) / _STRAIGHT_M))
     pole = bend + 0.5 * _STRAIGHT_M * straight * forward
     size = _length(pole)
-    chosen: Array = np.where(size > 1e-6, pole / np.maximum(size, 1e-6), orthogonal(way))
-    return chosen
+    unit: Array = pole / np.maximum(size, 1e-6)
+    return unit if size.min() > 1e-6 else np.where(size > 1e-6, unit, orthogonal(way))
 
 
 def _soft_reach(distance: Array, was: Array, full: Array) -> Array:
@@ -146,8 +146,16 @@ def _lift_tips(rotations: Array, heights: Array, tip: Array) -> Array:
     low = ends[..., 1] + heights < 0
     if not low.any():
         return rotations
-    lifted = multiply(shortest_arc(ends, _with_height(ends, -heights, ends)), rotations)
+    lifted = multiply(_arc(ends, _with_height(ends, -heights, ends)), rotations)
     return np.where(low[..., None], lifted, rotations)
+
+
+def _arc(start: Array, end: Array) -> Array:
+    """`rotations.shortest_arc` for bones, which never turn right round: a third of its time."""
+    w = _length(start) * _length(end) + np.sum(start * end, axis=-1, keepdims=True)
+    q = np.concatenate([cross(start, end), np.maximum(w, 1e-9)], axis=-1)
+    unit: Array = q / _length(q)
+    return unit
 
 
 def _length(vectors: Array) -> Array:
