@@ -8,12 +8,9 @@ sounded, plus one constant delay.
 
 from __future__ import annotations
 
-import gc
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +21,7 @@ from bailando.engine.frame import FRAME_RATE_HZ, Frame
 from bailando.engine.output import Output
 from bailando.engine.pacer import NS_PER_SECOND, frame_due_ns
 from bailando.engine.performance import MusicReading, Performance, frame_count
+from bailando.engine.scheduling import calm_interpreter, raised_priority
 from bailando.engine.session import Session
 from bailando.engine.sinks.base import Sink
 from bailando.engine.sources import Samples, Source
@@ -35,8 +33,8 @@ from bailando.music.audio import StreamResampler
 _LEAD_NS = 20_000_000
 _GUARD_NS = 6_000_000
 _WARM_UP_TOKENS = 4
+_FPS_INTERVAL_NS = 200_000_000
 _BEAT_REFRACTORY_FRAMES = 12
-_SWITCH_INTERVAL_S = 0.001
 
 StatusCallback = Callable[[Status], None]
 
@@ -110,10 +108,12 @@ class LiveRunner:
         self._output = Output(sinks)
         self._latency = LatencyHistogram()
         self._compute = LatencyHistogram()
+        self._extrapolated = 0
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._last_status_ns = 0
-        self._last_status_frames = 0
+        self._fps = 0.0
+        self._measured_ns = 0
+        self._measured_frames = 0
 
     def stop(self) -> None:
         """Ask the run to end; callable from any thread and from signal handlers."""
@@ -143,12 +143,12 @@ class LiveRunner:
         frames = threading.Thread(
             target=self._guarded(self._send_frames), name="bailando-frames", daemon=True
         )
-        with _calm_interpreter():
+        with calm_interpreter(), raised_priority():
             try:
                 self._timeline_chunks(np.empty(0, np.float32))
                 self._output.start()
                 self._source.start()
-                self._last_status_ns = now_ns()
+                self._measured_ns = now_ns()
                 frames.start()
                 dance.start()
                 while frames.is_alive():
@@ -171,17 +171,13 @@ class LiveRunner:
     def status(self) -> Status:
         """Return a look at the run; for one thread at a time."""
         report, session, reading = self._output.report(), self._performance.session, self._performance.reading
-        now = now_ns()
-        elapsed_s = max(now - self._last_status_ns, 1) / NS_PER_SECOND
-        fps = (report.frames - self._last_status_frames) / elapsed_s
-        self._last_status_ns, self._last_status_frames = now, report.frames
-        dropped = report.dropped + report.stale + report.queue_full
-        extrapolated = self._timeline.extrapolated_frames
+        self._measure_fps(report.frames)
+        dropped = report.dropped + report.queue_full
         latency_ms = [self._latency.percentile_ns(percent) / 1e6 for percent in (50, 99)]
         compute_ms = [self._compute.percentile_ns(percent) / 1e6 for percent in (50, 99)]
         return Status(
             time_s=max(report.last_frame, 0) / FRAME_RATE_HZ,
-            fps=fps,
+            fps=self._fps,
             latency_p50_ms=latency_ms[0],
             latency_p99_ms=latency_ms[1],
             compute_p50_ms=compute_ms[0],
@@ -192,11 +188,11 @@ class LiveRunner:
             confidence=reading.confidence,
             level=reading.level,
             frames=report.frames,
-            late_frames=report.late + report.underruns + dropped + extrapolated,
+            late_frames=report.late + report.underruns + dropped + self._extrapolated,
             sent_late=report.late,
             repeated_frames=report.underruns,
             dropped_frames=dropped,
-            extrapolated_frames=extrapolated,
+            extrapolated_frames=self._extrapolated,
             late_tokens=self._timeline.late_tokens,
             rejected_codes=session.rejected_logits,
             rejected_poses=session.rejected_poses,
@@ -205,12 +201,20 @@ class LiveRunner:
             send_errors=report.send_errors,
         )
 
+    def _measure_fps(self, frames: int) -> None:
+        """Renew the frame rate, unless the interval since the last time is too short to tell."""
+        elapsed_ns = now_ns() - self._measured_ns
+        if elapsed_ns >= _FPS_INTERVAL_NS:
+            self._fps = (frames - self._measured_frames) * NS_PER_SECOND / elapsed_ns
+            self._measured_ns, self._measured_frames = now_ns(), frames
+
     def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
         """Wrap a thread's work so that its failure ends the run and is raised there."""
 
         def guarded() -> None:
             try:
-                work()
+                with raised_priority():
+                    work()
             except BaseException as error:
                 self._failure = self._failure or error
                 self.stop()
@@ -256,10 +260,10 @@ class LiveRunner:
             wait_ns = due_ns - _LEAD_NS - now_ns()
             if wait_ns > 0:
                 time.sleep(wait_ns / NS_PER_SECOND)
-            reading = self._performance.reading
-            self._output.submit(
-                make_frame(number, self._timeline.take(), reading, beats.is_beat(number, reading)), due_ns
-            )
+            pose, reading = self._timeline.take(), self._performance.reading
+            # After its turn the native thread has repeated the frame before, and counted that.
+            self._extrapolated += not pose.danced and now_ns() < due_ns
+            self._output.submit(make_frame(number, pose, reading, beats.is_beat(number, reading)), due_ns)
 
 
 class BeatCounter:
@@ -303,19 +307,3 @@ def warm_up(dancer: Dancer) -> None:
     hop = dancer.feature_spec.hop_length * dancer.manifest.frames_per_token
     for _ in range(_WARM_UP_TOKENS):
         performance.feed(np.zeros(hop, np.float32))
-
-
-@contextmanager
-def _calm_interpreter() -> Iterator[None]:
-    """Keep the garbage collector off what is loaded and let threads change over sooner."""
-    thresholds, interval_s = gc.get_threshold(), sys.getswitchinterval()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 50, 1000)
-    sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(interval_s)
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()

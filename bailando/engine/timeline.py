@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,16 @@ BLEND_FRAMES = 12
 
 @dataclass(frozen=True, eq=False)
 class Pose:
-    """One frame of a dancer: shapes (24, 4), (24, 3), (3,), (4,), all float32."""
+    """One frame of a dancer: shapes (24, 4), (24, 3), (3,), (4,), all float32.
+
+    `danced` is False for a frame that was invented because the dance was late.
+    """
 
     rotations: Float32Array
     positions: Float32Array
     root_position: Float32Array
     contacts: Float32Array
+    danced: bool = True
 
 
 class Timeline:
@@ -41,8 +45,6 @@ class Timeline:
     ----------
     late_tokens : int
         Chunks of which at least one frame came too late.
-    extrapolated_frames : int
-        Frames invented because the dance was late.
     """
 
     def __init__(self, skeleton: Skeleton) -> None:
@@ -57,7 +59,6 @@ class Timeline:
         self._offset: tuple[Float32Array, Float32Array] | None = None
         self._blend_left = 0
         self.late_tokens = 0
-        self.extrapolated_frames = 0
 
     @property
     def next_number(self) -> int:
@@ -107,7 +108,6 @@ class Timeline:
             real = self._poses.popleft() if self._poses else None
             self._next += 1
         if real is None:
-            self.extrapolated_frames += self._last is not None
             pose = self._extrapolate()
         else:
             pose = self._blend(real)
@@ -129,7 +129,8 @@ class Timeline:
         self._blend_left = BLEND_FRAMES
         self._offset = None
         rotations = normalize(multiply(self._last.rotations, from_axis_angle(turn)))
-        return self._pose(rotations, self._last.root_position + move, self._last.contacts)
+        pose = self._pose(rotations, self._last.root_position + move, self._last.contacts)
+        return replace(pose, danced=False)
 
     def _blend(self, real: Pose) -> Pose:
         """Fade out what separates the real dance from what was shown instead of it."""
@@ -165,4 +166,4 @@ def _standing(skeleton: Skeleton) -> Pose:
     root = np.zeros(3, np.float32)
     root[1] = -forward_kinematics(skeleton, rotations, root)[0][:, 1].min()
     positions, _ = forward_kinematics(skeleton, rotations, root)
-    return Pose(rotations, positions, root, np.ones(4, np.float32))
+    return Pose(rotations, positions, root, np.ones(4, np.float32), danced=False)
