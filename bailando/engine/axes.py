@@ -32,10 +32,17 @@ class Axes:
     @property
     def matrix(self) -> NDArray[np.float32]:
         """M, (3, 3): converted = M @ ours."""
-        matrix = np.zeros((3, 3), dtype=np.float32)
-        for row, (column, sign) in enumerate(self.permutation):
-            matrix[row, column] = sign
-        return matrix
+        return np.eye(3, dtype=np.float32)[list(self.columns)] * self.signs[:, np.newaxis]
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """For each axis of the convention the index of ours."""
+        return tuple(column for column, _ in self.permutation)
+
+    @property
+    def signs(self) -> NDArray[np.float32]:
+        """For each axis of the convention 1 or -1, (3,)."""
+        return np.array([sign for _, sign in self.permutation], dtype=np.float32)
 
     @property
     def handedness(self) -> int:
@@ -102,13 +109,11 @@ def convert_positions(
     """
     target = convention(axes)
     scale = np.float32(units_per_metre(unit or target.unit))
-    converted: NDArray[np.float32] = positions.astype(np.float32) @ (target.matrix.T * scale)
-    return converted
+    return positions.astype(np.float32)[..., target.columns] * (target.signs * scale)
 
 
 def convert_rotations(rotations: NDArray[np.float32], axes: str) -> NDArray[np.float32]:
     """Convert quaternions xyzw, shape (..., 4), to another convention, still xyzw."""
     target = convention(axes)
-    converted = rotations.astype(np.float32)
-    converted[..., :3] = converted[..., :3] @ (target.matrix.T * np.float32(target.handedness))
-    return converted
+    signs = np.append(target.signs * np.float32(target.handedness), np.float32(1.0))
+    return rotations.astype(np.float32)[..., (*target.columns, 3)] * signs

@@ -75,6 +75,11 @@ def test_handedness(name: str, handedness: int) -> None:
     assert CONVENTIONS[name].handedness == handedness
 
 
+def test_a_broken_coordinate_spoils_no_other() -> None:
+    position = np.array([np.nan, 1.0, np.inf], dtype=np.float32)
+    np.testing.assert_array_equal(convert_positions(position, "unreal"), [np.nan, np.inf, 100.0])
+
+
 def test_unit_can_be_chosen() -> None:
     np.testing.assert_allclose(convert_positions(POSE, "unity", "cm")[1], [-25, 200, 0], rtol=1e-6)
     np.testing.assert_allclose(convert_positions(POSE, "unreal", "m")[1], [0.25, 0, 2], rtol=1e-6)

@@ -12,6 +12,7 @@ from tests.engine.frame_factory import make_frame, rest_offsets_m
 from tests.engine.udp_receiver import decode, receiver
 
 SECOND_NS = 1_000_000_000
+LEAD_NS = 300_000_000  # time enough to queue on a loaded machine
 
 
 def test_due_times_are_exact_after_ten_hours() -> None:
@@ -28,8 +29,9 @@ def test_each_sink_gets_what_it_would_send_itself() -> None:
             OscSink(Destination("127.0.0.1", osc_inbox.port), axes="unreal"),
         ]
         pacer = Pacer(sinks)
+        origin_ns = now_ns() + LEAD_NS
         for number in range(3):
-            assert pacer.submit(make_frame(number, bpm=120.0), now_ns())
+            assert pacer.submit(make_frame(number, bpm=120.0), frame_due_ns(origin_ns, number))
         pacer.start()
         assert pacer.finish()
         for sink, inbox in zip(sinks, (vmc_inbox, osc_inbox), strict=True):
@@ -44,7 +46,7 @@ def test_each_sink_gets_what_it_would_send_itself() -> None:
 def test_report_accounts_for_every_frame() -> None:
     with receiver() as inbox:
         pacer = Pacer([OscSink(Destination("127.0.0.1", inbox.port))])
-        origin_ns = now_ns() + 20_000_000
+        origin_ns = now_ns() + LEAD_NS
         for number in range(12):
             pacer.submit(make_frame(number), frame_due_ns(origin_ns, number))
         assert pacer.queued == 12

@@ -61,7 +61,7 @@ def wait_until_bound(port: int) -> None:
 def perform(sink: PacketSink) -> None:
     """Send `FRAMES` frames in real time."""
     pacer = Pacer([sink])
-    origin_ns = now_ns() + 50_000_000
+    origin_ns = now_ns() + 300_000_000
     pacer.start()
     for number in range(FRAMES):
         while pacer.queued > 32:

@@ -73,6 +73,21 @@ def test_quaternions_are_units_even_if_the_frame_is_sloppy(inbox: Receiver) -> N
     np.testing.assert_allclose(np.linalg.norm(rotations, axis=1), 1.0, atol=1e-6)
 
 
+@pytest.mark.parametrize("broken", [0.0, np.nan, np.inf])
+def test_broken_rotations_from_the_first_frame_on_leave_as_no_rotation(
+    inbox: Receiver, broken: float
+) -> None:
+    sink = VmcSink(Destination("127.0.0.1", inbox.port), rest_offsets_m())
+    frame = make_frame(0)
+    frame.rotations[4, : 4 if broken == 0.0 else 1] = broken
+    sink.open()
+    sink.send(frame)
+    sink.close()
+    found = bones(decode(inbox.datagram()))
+    np.testing.assert_array_equal(found["LeftLowerLeg"][3:], [0, 0, 0, 1])
+    np.testing.assert_allclose(np.linalg.norm(found["Hips"][3:]), 1.0, atol=1e-6)
+
+
 def test_bones_are_named_after_the_joints_side() -> None:
     for joint, bone in ((1, "LeftUpperLeg"), (8, "RightFoot"), (13, "LeftShoulder"), (21, "RightHand")):
         assert BONES[joint] == bone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from bailando.engine.sinks.channels import (
     channel_values,
 )
 from bailando.engine.sinks.destination import Destination
-from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message
+from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message, rotation
 from bailando.motion.skeleton import JOINT_NAMES
 
 OSC_PORT = 9000
@@ -80,8 +81,8 @@ class OscSink(PacketSink):
 def _joint_messages() -> list[Packet]:
     """Encode the frame's number and time, the joints, the root and the whole pose at once."""
     positions = [floats(POSITIONS_START + 3 * joint, 3) for joint in range(len(JOINT_NAMES))]
-    rotations = [floats(ROTATIONS_START + 4 * joint, 4) for joint in range(len(JOINT_NAMES))]
-    whole = floats(POSITIONS_START, 3 * len(JOINT_NAMES)) + floats(ROTATIONS_START, 4 * len(JOINT_NAMES))
+    rotations = [rotation(ROTATIONS_START + 4 * joint) for joint in range(len(JOINT_NAMES))]
+    whole = (*chain(*positions), *chain(*rotations))
     return [
         message(f"{NAMESPACE}/frame", Slot("frame")),
         message(f"{NAMESPACE}/time", Slot("time")),

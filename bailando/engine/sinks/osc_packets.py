@@ -27,10 +27,14 @@ BundlePolicy = Literal["auto", "single", "mtu", "none"]
 
 @dataclass(frozen=True)
 class Slot:
-    """A number left open: what to write there and, unless frame or time, which value."""
+    """A number left open: what to write there and, unless frame or time, which value.
+
+    `initial` stands there until the first finite value comes.
+    """
 
     kind: FieldKind
     index: int = 0
+    initial: float = 0.0
 
     @property
     def tag(self) -> str:
@@ -58,20 +62,25 @@ def floats(start: int, count: int) -> tuple[Slot, ...]:
     return tuple(Slot("float", start + step) for step in range(count))
 
 
+def rotation(start: int) -> tuple[Slot, ...]:
+    """Return an open quaternion xyzw that takes the values from index `start` on; first no rotation."""
+    return (*floats(start, 3), Slot("float", start + 3, initial=1.0))
+
+
 def _padded(text: str) -> bytes:
     data = text.encode("ascii")
     return data + b"\0" * (4 - len(data) % 4)
 
 
 def message(address: str, *arguments: Argument) -> Packet:
-    """Encode one OSC message; open numbers hold zero until they are patched."""
+    """Encode one OSC message; open numbers hold their initial value until they are patched."""
     tags, body = ",", b""
     fields: list[tuple[int, FieldKind, int]] = []
     for argument in arguments:
         if isinstance(argument, Slot):
             tags += argument.tag
             fields.append((len(body), argument.kind, argument.index))
-            body += b"\0\0\0\0"
+            body += struct.pack(">f", argument.initial) if argument.tag == "f" else bytes(4)
         elif isinstance(argument, str):
             tags += "s"
             body += _padded(argument)

@@ -11,7 +11,7 @@ from bailando.engine.axes import convert_positions, convert_rotations
 from bailando.engine.frame import JOINTS, Frame
 from bailando.engine.sinks.base import PacketSink
 from bailando.engine.sinks.destination import Destination
-from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message
+from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message, rotation
 from bailando.errors import ConfigError
 
 VMC_PORT = 39539
@@ -83,18 +83,24 @@ class VmcSink(PacketSink):
 
     def values(self, frame: Frame) -> NDArray[np.float32]:
         """Return position of the hips and rotations of the bones, (91,) float32, Unity's axes."""
-        rotations = convert_rotations(frame.rotations[: len(BONES)], "unity")
-        rotations /= np.linalg.norm(rotations, axis=-1, keepdims=True)
+        rotations = _normalised(convert_rotations(frame.rotations[: len(BONES)], "unity"))
         return np.concatenate([convert_positions(frame.root_position, "unity"), rotations.ravel()])
+
+
+def _normalised(rotations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return unit quaternions; what is no rotation becomes NaN as a whole, so that none of it leaves."""
+    lengths = np.linalg.norm(rotations, axis=-1, keepdims=True)
+    lengths[~np.isfinite(lengths) | (lengths == 0.0)] = np.nan
+    unit: NDArray[np.float32] = rotations / lengths
+    return unit
 
 
 def _messages(offsets: NDArray[np.float32]) -> list[Packet]:
     """Encode Root, the bones, OK and T; `offsets` are in Unity's axes."""
     messages = [message("/VMC/Ext/Root/Pos", "root", 0.0, 0.0, 0.0, *_IDENTITY)]
     for joint, bone in enumerate(BONES):
-        rotation = floats(_HIPS_POSITION + 4 * joint, 4)
         position = floats(0, 3) if joint == 0 else tuple(float(value) for value in offsets[joint])
-        messages.append(message("/VMC/Ext/Bone/Pos", bone, *position, *rotation))
+        messages.append(message("/VMC/Ext/Bone/Pos", bone, *position, *rotation(_HIPS_POSITION + 4 * joint)))
     messages.append(message("/VMC/Ext/OK", *_OK))
     messages.append(message("/VMC/Ext/T", Slot("time")))
     return messages
