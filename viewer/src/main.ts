@@ -10,10 +10,8 @@ const options = new URLSearchParams(location.search);
 const isOn = (name: string) => options.has(name) && options.get(name) !== "0";
 if (isOn("transparent")) document.body.classList.add("transparent");
 
-const stage = new Stage(document.getElementById("stage") as HTMLCanvasElement, {
-  transparent: isOn("transparent"),
-  plain: options.get("quality") === "low",
-});
+const plain = options.get("quality") === "low";
+const stage = new Stage(document.getElementById("stage") as HTMLCanvasElement, { transparent: isOn("transparent"), plain });
 const hud = new Hud((command, value) => {
   if (!connection.send(command, value)) hud.notice("Not connected", 2);
 });
@@ -35,7 +33,7 @@ function greet(message: Hello): void {
   const sameBody = JSON.stringify(hello?.skeleton) === JSON.stringify(message.skeleton);
   hello = message;
   timeline = new Timeline(message.skeleton.joint_names.length);
-  if (!sameBody && !avatarShown) stage.show(new Mannequin(message.skeleton));
+  if (!sameBody && !avatarShown) stage.show(new Mannequin(message.skeleton, plain));
   hud.greet(message);
 }
 

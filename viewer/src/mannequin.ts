@@ -37,7 +37,8 @@ export class Mannequin implements Figure {
   private readonly core = new MeshPhysicalMaterial({ color: GRAPHITE, roughness: 0.5, metalness: 0.35 });
   private readonly scale: number;
 
-  constructor(private readonly skeleton: Skeleton) {
+  constructor(private readonly skeleton: Skeleton, plain = false) {
+    if (plain) this.shell.clearcoat = 0;
     this.joints = skeleton.joint_names.map(() => new Group());
     skeleton.offsets_m.forEach((offset, i) => {
       this.joints[i].position.set(...offset);

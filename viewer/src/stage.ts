@@ -1,5 +1,5 @@
 import {
-  ACESFilmicToneMapping, BackSide, BoxGeometry, Color, DirectionalLight, Mesh, MeshBasicMaterial, PCFShadowMap,
+  ACESFilmicToneMapping, BackSide, BoxGeometry, Color, DirectionalLight, HemisphereLight, Mesh, MeshBasicMaterial, PCFShadowMap,
   PerspectiveCamera, PlaneGeometry, PMREMGenerator, Scene, SpotLight, Vector3, WebGLRenderer,
 } from "three";
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
@@ -41,7 +41,8 @@ export class Stage {
     this.renderer.toneMapping = ACESFilmicToneMapping;
     this.renderer.shadowMap.enabled = !plain;
     this.renderer.shadowMap.type = PCFShadowMap;
-    this.scene.environment = studio(this.renderer);
+    if (plain) this.scene.add(new HemisphereLight(STEEL, NIGHT, 1.2));
+    else this.scene.environment = studio(this.renderer);
     this.scene.environmentIntensity = 0.5;
     this.floor = new Floor(transparent);
     this.orbit = new OrbitControls(this.camera, canvas);
