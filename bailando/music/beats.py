@@ -9,6 +9,8 @@ frame or two after it sounded.
 
 from __future__ import annotations
 
+import cmath
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,6 +84,8 @@ class BeatState:
         Running peak level of the onset envelope.
     onset_mean
         Running mean of the normalised onsets.
+    onset_power, onset_alignment
+        Running sums of squared onsets, plain and times the cosine of the phase they fell on.
     confidence
         Confidence given out last.
     """
@@ -93,6 +97,8 @@ class BeatState:
     log2_tempo: float
     onset_level: float
     onset_mean: float
+    onset_power: float
+    onset_alignment: float
     confidence: float
 
     def copy(self) -> BeatState:
@@ -133,6 +139,16 @@ _SWITCH_RATIO = 1.6
 _SWITCH_FRAMES = 45
 _PHASE_GAIN = 0.12
 _TEMPO_GAIN = 0.08
+# A tempo further away than this is taken over at once.
+_JUMP_OCTAVES = 0.12
+_CONFIDENCE_GAIN = 0.05
+# Onsets below this are silence; a mean (of the peak) above that is music in full swing.
+_LEVEL_FLOOR = 1e-3
+_FULL_ACTIVITY = 0.04
+# Mean cosine of the onsets' phases from which a beat is plain. Songs full of semiquavers stay near 0
+# like noise, so that alone it takes away no more than this share of the confidence.
+_FULL_ALIGNMENT = 0.1
+_ALIGNMENT_SHARE = 0.6
 
 
 class BeatTracker:
@@ -160,6 +176,8 @@ class BeatTracker:
         angles = 2 * np.pi * (np.arange(PHASE_BINS) - _CENTRE) / PHASE_BINS
         self._circle = np.exp(1j * angles)
         self._reset = _RESET_LEAK * np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
+        self._level_keep = math.exp(-1.0 / (_LEVEL_DECAY_S * spec.frame_rate_hz))
+        self._mean_keep = math.exp(-1.0 / (_MEAN_DECAY_S * spec.frame_rate_hz))
         # Rows within about 5 % count as one tempo.
         step = self._log2_tempi[1] - self._log2_tempi[0]
         self._reach = max(1, round(np.log2(1.05) / step))
@@ -168,7 +186,7 @@ class BeatTracker:
         """Return the state before any sound: no phase is likelier than another."""
         belief = np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
         best = int(np.argmax(self._prior))
-        return BeatState(belief, best, 0, 0.0, float(self._log2_tempi[best]), 0.0, 0.0, 0.0)
+        return BeatState(belief, best, 0, 0.0, float(self._log2_tempi[best]), 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def step(self, onsets: FloatArray, state: BeatState) -> tuple[Beats, BeatState]:
         """Take the next onset strengths (n,), any scale, and return the estimates of the n frames."""
@@ -183,18 +201,30 @@ class BeatTracker:
         return Beats(bpm, phase, confidence, beat), state
 
     def _advance(self, onset: float, state: BeatState) -> tuple[BeatState, bool]:
-        onset = min(max(onset, 0.0), 1e6) if np.isfinite(onset) else 0.0
-        decay = np.exp(-1.0 / (_LEVEL_DECAY_S * self.spec.frame_rate_hz))
-        level = max(onset, state.onset_level * decay, 1e-6)
-        relative = onset / level if level > 1e-3 else 0.0
-        keep = np.exp(-1.0 / (_MEAN_DECAY_S * self.spec.frame_rate_hz))
-        mean = keep * state.onset_mean + (1 - keep) * relative
-        activity = min(1.0, mean / 0.04)
+        relative, state = self._hear(onset, state)
+        activity = min(1.0, state.onset_mean / _FULL_ACTIVITY)
         belief = self._predict(state.belief)
         belief = self._update(belief, _ONSET_WEIGHT * activity * (relative - _ONSET_THRESHOLD))
         tempo_index, challenge = self._follow(belief, state)
-        log2_tempo, phase, confidence, beat = self._read_out(belief, tempo_index, activity, state)
-        return BeatState(belief, tempo_index, challenge, phase, log2_tempo, level, mean, confidence), beat
+        state = replace(state, belief=belief, tempo_index=tempo_index, challenge_frames=challenge)
+        return self._read_out(activity, state)
+
+    def _hear(self, onset: float, state: BeatState) -> tuple[float, BeatState]:
+        """Return the onset as a share of its running peak, and the state with its statistics."""
+        onset = min(max(onset, 0.0), 1e6) if math.isfinite(onset) else 0.0
+        level = max(onset, state.onset_level * self._level_keep, 1e-6)
+        relative = onset / level if level > _LEVEL_FLOOR else 0.0
+        keep, power = self._mean_keep, relative * relative
+        # The onset sounded onset_delay_frames ago; this frame ends one frame after the last one.
+        age = self.spec.onset_delay_frames - 1.0
+        sounded_at = 2 * math.pi * (state.phase - age * 2.0**state.log2_tempo)
+        return relative, replace(
+            state,
+            onset_level=level,
+            onset_mean=keep * state.onset_mean + (1 - keep) * relative,
+            onset_power=keep * state.onset_power + (1 - keep) * power,
+            onset_alignment=keep * state.onset_alignment + (1 - keep) * power * math.cos(sounded_at),
+        )
 
     def _predict(self, belief: FloatArray) -> FloatArray:
         """Move every cell by one frame and let tempi drift."""
@@ -235,28 +265,27 @@ class BeatTracker:
             return best, 0
         return local, challenge
 
-    def _read_out(
-        self, belief: FloatArray, index: int, activity: float, state: BeatState
-    ) -> tuple[float, float, float, bool]:
-        """Return log2 tempo, phase, confidence and beat flag from the rows around `index`."""
-        rows = slice(max(0, index - self._reach), index + self._reach + 1)
-        local = belief[rows]
-        mass = float(local.sum())
-        target = float((local.sum(axis=1) @ self._log2_tempi[rows]) / max(mass, 1e-12))
-        jump = abs(target - state.log2_tempo) > 0.12
+    def _read_out(self, activity: float, state: BeatState) -> tuple[BeatState, bool]:
+        """Steer tempo and phase towards the belief around the followed row; tell of a beat."""
+        rows = slice(max(0, state.tempo_index - self._reach), state.tempo_index + self._reach + 1)
+        local = state.belief[rows]
+        mass = max(float(local.sum()), 1e-12)
+        target = float(local.sum(axis=1) @ self._log2_tempi[rows]) / mass
+        jump = abs(target - state.log2_tempo) > _JUMP_OCTAVES
         log2_tempo = target if jump else state.log2_tempo + _TEMPO_GAIN * (target - state.log2_tempo)
         step = 2.0**log2_tempo
-        resultant = complex(local.sum(axis=0) @ self._circle) / max(mass, 1e-12)
-        measured = np.angle(resultant) / (2 * np.pi) + self.spec.onset_delay_frames * step
+        resultant = complex(local.sum(axis=0) @ self._circle) / mass
+        sure = abs(resultant)
+        measured = cmath.phase(resultant) / (2 * math.pi) + self.spec.onset_delay_frames * step
         predicted = state.phase + step
         error = (measured - predicted + 0.5) % 1.0 - 0.5
-        sure = abs(resultant)
-        gain = 1.0 if jump else _PHASE_GAIN * sure
-        moved = predicted + gain * error
-        beat = moved >= 1.0
-        phase = moved % 1.0
-        confidence = state.confidence + 0.05 * (sure * min(1.0, mass * 1.5) * activity - state.confidence)
-        return log2_tempo, float(phase), float(confidence), bool(beat)
+        moved = predicted + error if jump else max(state.phase, predicted + _PHASE_GAIN * sure * error)
+        aligned = state.onset_alignment / max(state.onset_power, 1e-9) / _FULL_ALIGNMENT
+        plain = 1.0 - _ALIGNMENT_SHARE * (1.0 - min(1.0, max(0.0, aligned)))
+        trust = sure * activity * min(1.0, 1.5 * mass) * plain
+        confidence = state.confidence + _CONFIDENCE_GAIN * (trust - state.confidence)
+        state = replace(state, log2_tempo=log2_tempo, phase=moved % 1.0, confidence=confidence)
+        return state, moved >= 1.0
 
 
 def _advance_taps(beats_per_frame: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:

@@ -211,6 +211,8 @@ class FeatureExtractor:
         hops = np.asarray(hops, dtype=np.float32)
         if hops.ndim != 2 or hops.shape[1] != self.spec.hop_length:
             raise ValueError(f"hops of shape {hops.shape}: expected (n, {self.spec.hop_length})")
+        if not len(hops):
+            return np.empty((0, self.spec.frame_dim), dtype=np.float32), state
         clean = np.clip(np.nan_to_num(hops, nan=0.0, posinf=0.0, neginf=0.0), -_SAMPLE_LIMIT, _SAMPLE_LIMIT)
         power, history = self._spectra(clean, state.history)
         features = np.empty((len(hops), self.spec.frame_dim), dtype=np.float32)
@@ -269,9 +271,22 @@ class FeatureExtractor:
         tilt = (log_mel * self._ramp).sum(axis=1)
         out[:, mels + len(_ONSETS) + 1] = tilt / (log_mel.sum(axis=1) + 1e-3)
         strength = (onsets * _ONSET_MIX).sum(axis=1)
-        if len(log_mel):
-            state = replace(state, log_mel=log_mel[-1].copy(), onset_levels=onset_levels)
-        return strength, state
+        return strength, replace(state, log_mel=log_mel[-1].copy(), onset_levels=onset_levels)
+
+
+def beat_times(features: Float32Array, spec: FeatureSpec) -> FloatArray:
+    """Return the times of the beats in features (T, F), seconds from the start of the first frame.
+
+    A beat is where the phase passes 0; its place inside the frame follows from phase and tempo.
+    """
+    names = spec.channel_names
+    sine, cosine, octave = (
+        features[:, names.index(name)].astype(np.float64) for name in ("beat_sin", "beat_cos", "tempo_octave")
+    )
+    phase = np.arctan2(sine, cosine) / (2 * np.pi) % 1.0
+    wrapped = np.flatnonzero(np.diff(phase) < -0.5) + 1
+    beats_per_s = REFERENCE_BPM * 2.0 ** octave[wrapped] / 60
+    return np.asarray((wrapped + 1) / spec.frame_rate_hz - phase[wrapped] / beats_per_s)
 
 
 def _follow_loudness(mean: FloatArray, state: FeatureState) -> tuple[FloatArray, FeatureState]:
