@@ -43,8 +43,9 @@ class Chromium:
             folder = tempfile.TemporaryDirectory(prefix="bailando-chromium-", ignore_cleanup_errors=True)
             profile = Path(self._ending.enter_context(folder))
             self._socket = self._ending.enter_context(connect(self._start(profile), max_size=None))
-            target = self.call("Target.createTarget", url="about:blank", **self._size)["targetId"]
+            target = self.call("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            self.call("Emulation.setDeviceMetricsOverride", **self._size, deviceScaleFactor=1, mobile=False)
             self._ending = self._ending.pop_all()
         return self
 
