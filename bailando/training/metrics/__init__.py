@@ -28,6 +28,7 @@ from bailando.training.metrics.physical import (
     floor_reach_m,
     foot_skate_ratio,
     jitter,
+    joint_speed_m_s,
     physical_foot_contact,
     position_error_mm,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "frechet_distance",
     "geometric_features",
     "jitter",
+    "joint_speed_m_s",
     "kinetic_features",
     "longest_repeat",
     "motion_beats",

@@ -171,7 +171,8 @@ def _angle(frames: FloatArray, points: tuple[str, ...], limit: tuple[float, floa
     one, other = end - start, other_end - other_start
     cosine = _along(one, other) / np.maximum(np.linalg.norm(one, axis=-1), 1e-12)
     degrees = np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
-    return (degrees > limit[0]) & (degrees < limit[1])
+    within: BoolArray = (degrees > limit[0]) & (degrees < limit[1])
+    return within
 
 
 def _fast(frames: FloatArray, points: tuple[str, ...], limit: tuple[float, str]) -> BoolArray:

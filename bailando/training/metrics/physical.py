@@ -96,6 +96,12 @@ def jitter(positions: AnyFloats, fps: float = 60.0) -> float:
     return float(np.linalg.norm(jerk, axis=-1).mean())
 
 
+def joint_speed_m_s(positions: AnyFloats, fps: float = 60.0) -> float:
+    """Return the mean speed of all joints (T, J, 3), m/s: near 0 for a frozen dancer."""
+    steps = np.diff(as_positions(positions, 2), axis=0) * fps
+    return float(np.linalg.norm(steps, axis=-1).mean())
+
+
 def bone_length_error_mm(positions: AnyFloats, skeleton: Skeleton | None = None) -> float:
     """Return the mean absolute difference of bone lengths to a skeleton's, mm.
 
