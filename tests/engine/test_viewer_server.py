@@ -199,7 +199,7 @@ HOSTILE = [
     '{"command": "energy", "value": 1e999}',
     '{"command": "energy", "value": ' + "9" * 400 + "}",
     '{"command": "energy", "value": true}',
-    '{"command": "energy", "value": 1.1}',
+    '{"command": "energy", "value": 2.1}',
     '{"command": "seed", "value": -1}',
     '{"command": "seed", "value": 1.5}',
     "x" * (MAX_COMMAND_BYTES + 1),

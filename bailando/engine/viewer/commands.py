@@ -12,6 +12,8 @@ from bailando.errors import ConfigError
 
 MAX_COMMAND_BYTES = 2048
 MAX_STYLE_LENGTH = 64
+MAX_ENERGY = 2.0
+"""Movements of twice the size; 1 leaves them as they are."""
 MAX_SEED = 2**53 - 1
 """Largest whole number that JavaScript keeps exact."""
 
@@ -87,11 +89,11 @@ def _style(value: Any) -> str:
     return value
 
 
-def _fraction(value: Any) -> float:
+def _energy(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError("expected a number from 0 to 1")
-    if not (math.isfinite(value) and 0 <= value <= 1):
-        raise ConfigError(f"got {value:.6g}; expected a number from 0 to 1")
+        raise ConfigError(f"expected a number from 0 to {MAX_ENERGY:g}")
+    if not (math.isfinite(value) and 0 <= value <= MAX_ENERGY):
+        raise ConfigError(f"got {value:.6g}; expected a number from 0 to {MAX_ENERGY:g}")
     return float(value)
 
 
@@ -106,6 +108,6 @@ COMMANDS: Mapping[str, Callable[[Any], str | int | float | None]] = {
     "stop": _nothing,
     "next": _nothing,
     "style": _style,
-    "energy": _fraction,
+    "energy": _energy,
     "seed": _seed,
 }
