@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from bailando.engine.energy import MAX_ENERGY
 from bailando.errors import ConfigError
 
 MAX_COMMAND_BYTES = 2048
 MAX_STYLE_LENGTH = 64
-MAX_ENERGY = 2.0
-"""Movements of twice the size; 1 leaves them as they are."""
 MAX_SEED = 2**53 - 1
 """Largest whole number that JavaScript keeps exact."""
 
