@@ -6,10 +6,17 @@ import argparse
 import dataclasses
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from bailando.errors import BailandoError, ConfigError
+
+if TYPE_CHECKING:
+    from bailando.training.config import TrainConfig
+
+_Parser = argparse.ArgumentParser
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,9 +60,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(
-    commands: argparse._SubParsersAction, name: str, work: object, text: str
-) -> argparse.ArgumentParser:  # type: ignore[type-arg]
-    command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    commands: _Commands, name: str, work: Callable[[argparse.Namespace], None], text: str
+) -> _Parser:
+    command = commands.add_parser(name, help=text, description=text)
     command.add_argument(
         "--config",
         "--preset",
@@ -67,7 +74,7 @@ def _command(
     return command
 
 
-def _config(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+def _config(arguments: argparse.Namespace) -> TrainConfig:
     import torch
 
     from bailando.training.config import load_config

@@ -1,4 +1,4 @@
-"""The stages' results put together into one dancer checkpoint, which `bailando-export` turns into a bundle."""
+"""The stages' results put together into the one checkpoint that `bailando-export` reads."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def start_codes(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE) -> tuple[t
     calm: list[tuple[float, Any, int]] = []
     for segment in dataset.of("train"):
         speed = joint_speed(dataset.positions(segment))
-        for start in range(0, segment.frames - _START_WINDOW_FRAMES + 1, frames):
-            calm.append((float(speed[start : start + 2 * frames].mean()), segment, start))
+        starts = range(0, segment.frames - _START_WINDOW_FRAMES + 1, frames)
+        calm += [(float(speed[start : start + 2 * frames].mean()), segment, start) for start in starts]
     if not calm:
         raise InputError(f"no training motion has {_START_WINDOW_FRAMES} frames: give longer motion")
     pairs: dict[tuple[int, int], None] = {}
@@ -96,7 +96,7 @@ def provenance(dataset: Dataset, config: TrainConfig, name: str) -> Provenance:
     return Provenance(
         name=name,
         description=(
-            f"Model sizes '{config.model}', trained on {minutes:.1f} minutes of motion and {len(songs)} songs. "
+            f"Model sizes '{config.model}', trained on {minutes:.1f} minutes of motion, {len(songs)} songs. "
             "Nobody danced to these songs: they were warped onto the beats of the motion."
         ),
         licence="MIT",

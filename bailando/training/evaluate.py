@@ -123,8 +123,8 @@ def run_evaluate(options: EvaluateOptions) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``tables``: figures by music ("held-out pairs", "songs", "dances"), column and name, None where one does
-        not apply; ``models``: reconstruction error and token accuracy, with a checkpoint; ``settings``.
+        ``tables``: figures by music ("held-out pairs", "songs", "dances"), column and name, None where one
+        does not apply; ``models``: reconstruction error and token accuracy, with a checkpoint; ``settings``.
 
     Raises
     ------
@@ -216,14 +216,12 @@ def _table(
     clip_frames = round(options.clip_seconds * FRAME_RATE_HZ)
     fewest = min(len(cut_clips(of_column, clip_frames)) for of_column in columns.values())
     reference = _reference(truth, clip_frames)
-    size = None if dancer is None else min(dancer.manifest.codebook_size.values())
+    size = None if dancer is None else dancer.manifest.codebook_size.upper
     skeleton = None if dancer is None else Skeleton.from_dict(dancer.manifest.skeleton)
-    table = {
-        name: set_figures(
-            of_column, cut_clips(of_column, clip_frames, max(fewest, 2)), reference, size, skeleton
-        )
-        for name, of_column in columns.items()
-    }
+    table = {}
+    for name, of_column in columns.items():
+        clips = cut_clips(of_column, clip_frames, max(fewest, 2))
+        table[name] = set_figures(of_column, clips, reference, size, skeleton)
     return _with_share(table)
 
 
@@ -275,7 +273,7 @@ def format_table(title: str, table: dict[str, dict[str, float | None]]) -> str:
     for label, key, decimals, factor in ROWS:
         values = [figures.get(key) for figures in table.values()]
         if any(value is not None for value in values):
-            cells = ["–" if value is None else f"{value * factor:.{decimals}f}" for value in values]
+            cells = ["-" if value is None else f"{value * factor:.{decimals}f}" for value in values]
             lines.append(f"{label:<{width}}" + "".join(f"{cell:>14}" for cell in cells))
     return "\n".join(lines)
 
@@ -292,16 +290,13 @@ def add_evaluate_command(commands: Any) -> argparse.ArgumentParser:
     parser.add_argument("--songs", type=Path, help="folder of songs to dance to")
     parser.add_argument("--checkpoint", type=Path, help="dancer.pt: adds reconstruction and token accuracy")
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument(
-        "--clip-seconds",
-        type=float,
-        default=default.clip_seconds,
-        help="of feature clips (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--max-seconds", type=float, default=default.max_seconds, help="of each song (default: %(default)s)"
-    )
-    parser.add_argument("--seed", type=int, default=default.seed, help="default: %(default)s")
+    for name, kind, purpose in (
+        ("clip_seconds", float, "of the clips that features are taken from"),
+        ("max_seconds", float, "of each song"),
+        ("seed", int, "of the dancer and of the random clips"),
+    ):
+        flag, description = "--" + name.replace("_", "-"), f"{purpose} (default: %(default)s)"
+        parser.add_argument(flag, type=kind, default=getattr(default, name), help=description)
     parser.set_defaults(work=_work)
     return parser
 

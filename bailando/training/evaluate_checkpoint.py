@@ -31,8 +31,8 @@ def checkpoint_figures(path: Path, data_folder: Path) -> dict[str, float]:
     Returns
     -------
     dict
-        ``reconstruction_mm`` (whole body, and each half), ``jitter_ratio``, perplexity and usage of each book,
-        ``upper_accuracy``, ``lower_accuracy`` (share of codes predicted exactly) and ``parameters``.
+        ``reconstruction_mm`` (whole body, and each half), ``jitter_ratio``, perplexity and usage of each
+        book, ``upper_accuracy``, ``lower_accuracy`` (share of codes predicted exactly) and ``parameters``.
     """
     checkpoint = load_checkpoint(path)
     dataset = Dataset(data_folder)

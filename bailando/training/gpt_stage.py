@@ -65,7 +65,7 @@ class GPTStage:
         return self._cross_entropy(batch, noisy, style, stage.label_smoothing)
 
     def evaluate(self) -> dict[str, float]:
-        """Return the held-out cross-entropy without smoothing or noise (``score``, nats per code) and accuracy."""
+        """Return the held-out cross-entropy (``score``, nats per code; no smoothing, no noise) and accuracy."""
         sums: dict[str, float] = {}
         count = 0
         for batch in self.held_out_tokens.all_windows(self.config.gpt.window_tokens, _EVALUATION_BATCH):

@@ -22,7 +22,7 @@ def matrix_from_6d(six: Tensor) -> Tensor:
 
 
 class PoseKinematics(nn.Module):
-    """Joint positions of pose channels on one skeleton, with the heading and the place on the floor taken out.
+    """Joint positions of pose channels on one skeleton, without the heading and the place on the floor.
 
     Joints are computed level by level of the tree, so that the work is a handful of batched products.
     """

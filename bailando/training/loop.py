@@ -43,7 +43,10 @@ class Stage(Protocol):
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """Return held-out figures, ``score`` among them: lower is better. Uses no chance."""
+        """Return held-out figures, ``score`` among them: lower is better. Uses no chance.
+
+        Empty while there is nothing to judge yet.
+        """
         ...
 
 
@@ -169,8 +172,8 @@ class Trainer:
         with torch.no_grad():
             figures = self.stage.evaluate()
         self.stage.model.train()
-        self.evaluations_since_best += 1
-        if figures["score"] < self.best:
+        self.evaluations_since_best += bool(figures)
+        if figures and figures["score"] < self.best:
             self.best = figures["score"]
             self.evaluations_since_best = 0
             _save(self._path("best"), {"model": self.stage.model.state_dict(), "step": self.step, **figures})

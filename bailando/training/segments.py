@@ -75,7 +75,7 @@ def load_segments(recording: Recording, config: PrepareConfig) -> tuple[list[Mot
 
 
 def pose_arrays(motion: Motion) -> tuple[Float32Array, Float32Array, Float32Array]:
-    """Return the upper (2, T, 90) and lower (2, T, 62) channels, plain then mirrored, and positions (T, 24, 3)."""
+    """Return upper (2, T, 90) and lower (2, T, 62) channels, plain then mirrored; positions (T, 24, 3)."""
     pairs = [encode_pose(body) for body in (motion, motion.mirror())]
     upper, lower = (np.stack(halves) for halves in zip(*pairs, strict=True))
     return upper, lower, motion.positions

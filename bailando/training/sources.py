@@ -120,7 +120,7 @@ def find_recordings(folder: Path, source: Source) -> list[Recording]:
 
 
 def describe_source(folder: Path, known: Mapping[str, Source]) -> Source:
-    """Return the known source of that folder (``parent/name`` or ``name``), or one that says nothing is known."""
+    """Return what is known of a folder, by ``parent/name`` or ``name``; else a source that says so."""
     qualified = f"{folder.parent.name}/{folder.name}"
     if qualified in known:
         return known[qualified]

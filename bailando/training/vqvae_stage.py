@@ -1,4 +1,4 @@
-"""First stage: the pose VQ-VAEs of both half bodies, trained together so that errors count on the whole body."""
+"""First stage: the pose VQ-VAEs of both half bodies, together, so that errors count on the whole body."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ROOT_STD_FLOOR = 1e-4
 
 
 class PoseWindows:
-    """Random windows of pose channels, each stretch of motion as likely as it is long, half of them mirrored."""
+    """Random windows of pose channels; longer stretches come more often, half of all are mirrored."""
 
     def __init__(self, dataset: Dataset, split: Split, frames: int) -> None:
         self.frames = frames
@@ -112,7 +112,7 @@ class VQVAEStage:
     def evaluate(self) -> dict[str, float]:
         """Return the held-out reconstruction error (``score``, mm) and the codebooks' perplexities."""
         if not bool(self.upper.codebook.initialised):
-            return {"score": float("inf")}
+            return {}
         segments = self.dataset.of("held_out") or self.dataset.of("train")
         return reconstruction(self.upper, self.lower, self.kinematics, self.dataset, segments)
 
