@@ -1,0 +1,97 @@
+"""bailando-generate: files, determinism, and errors in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from bailando.cli.generate import main
+from bailando.motion.bvh import read_bvh
+from bailando.motion.motion import load_npz
+
+SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
+
+
+@pytest.fixture
+def short_song(tmp_path: Path) -> Path:
+    samples, rate = soundfile.read(SONG, frames=24000 * 3)
+    path = tmp_path / "short.flac"
+    soundfile.write(path, np.stack([samples] * 3, axis=1), rate)
+    return path
+
+
+def generate(song: Path, output: Path, bundle: Path, *options: str) -> int:
+    return main([str(song), "-o", str(output), "--model", str(bundle), *options])
+
+
+def test_npz_holds_the_documented_arrays(
+    short_song: Path, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(short_song, tmp_path / "d.npz", bundle_path) == 0
+    with np.load(tmp_path / "d.npz") as arrays:
+        shapes = {name: arrays[name].shape for name in arrays}
+        assert arrays["positions"].dtype == np.float32
+        assert float(arrays["fps"]) == 60.0
+    assert shapes == {
+        "positions": (180, 24, 3),
+        "rotations": (180, 24, 4),
+        "root_position": (180, 3),
+        "contacts": (180, 4),
+        "upper_codes": (23,),
+        "lower_codes": (23,),
+        "fps": (),
+    }
+    assert "180 frames, 3.0 s of dance" in capsys.readouterr().out
+
+
+def test_bvh_has_every_frame_at_sixty_a_second(short_song: Path, bundle_path: Path, tmp_path: Path) -> None:
+    assert generate(short_song, tmp_path / "d.bvh", bundle_path, "--quiet") == 0
+    assert "Frames: 180\nFrame Time: 0.01666667" in (tmp_path / "d.bvh").read_text()
+    assert len(read_bvh(tmp_path / "d.bvh").rotations) == 180
+
+
+def test_seed_decides_the_dance(short_song: Path, bundle_path: Path, tmp_path: Path) -> None:
+    dances = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        generate(short_song, tmp_path / f"{name}.npz", bundle_path, "--seed", seed, "--quiet")
+        dances.append(load_npz(tmp_path / f"{name}.npz").rotations)
+    np.testing.assert_array_equal(dances[0], dances[1])
+    assert not np.array_equal(dances[0], dances[2])
+
+
+@pytest.mark.parametrize(
+    ("output", "word"), [("dance.fbx", ".npz or .bvh"), ("nowhere/dance.npz", "no folder"), ("dance", ".npz")]
+)
+def test_impossible_output_is_refused_in_one_line(
+    output: str, word: str, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(SONG, tmp_path / output, bundle_path) == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("bailando-generate: error: ")
+    assert errors.count("\n") == 1
+    assert word in errors
+
+
+def test_missing_song_is_refused_in_one_line(
+    bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(tmp_path / "none.wav", tmp_path / "d.npz", bundle_path) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_interrupt_ends_with_130_and_no_traceback(
+    short_song: Path,
+    bundle_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bailando.engine.generate.collect_motion", interrupt)
+    assert generate(short_song, tmp_path / "d.npz", bundle_path) == 130
+    assert "Traceback" not in capsys.readouterr().err
