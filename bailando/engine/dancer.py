@@ -8,11 +8,17 @@ from pathlib import Path
 from bailando.engine.backends import Backend, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.manifest import Manifest
+from bailando.engine.official_pose import LOWER_CHANNELS as POSITIONS_LOWER
+from bailando.engine.official_pose import REPRESENTATION as POSITIONS
+from bailando.engine.official_pose import UPPER_CHANNELS as POSITIONS_UPPER
 from bailando.engine.session import MotionChunk, Session, SessionOptions, Snapshot
 from bailando.errors import BundleError
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 from bailando.music.features import FeatureSpec
+from bailando.music.published_features import PublishedSpec
+
+_PLAYABLE = {REPRESENTATION: (UPPER_CHANNELS, LOWER_CHANNELS), POSITIONS: (POSITIONS_UPPER, POSITIONS_LOWER)}
 
 __all__ = ["Dancer", "MotionChunk", "Session", "Snapshot", "default_bundle_path"]
 
@@ -36,15 +42,29 @@ class Dancer:
     skeleton : Skeleton
         The body it moves.
     feature_spec : FeatureSpec
-        The music features it hears.
+        The music features it hears, 60 times a second.
+    published_spec : PublishedSpec or None
+        For the published models: how their features, one vector a token, come of the same sound.
     """
 
     def __init__(self, bundle: Bundle, backend: Backend) -> None:
         self.manifest = bundle.manifest
         self.backend = backend
         self.skeleton = Skeleton.from_dict(self.manifest.skeleton)
-        self.feature_spec = FeatureSpec.from_dict(dict(self.manifest.features))
-        _check_playable(self.manifest, self.skeleton, self.feature_spec)
+        self.published_spec = PublishedSpec.read(self.manifest.features)
+        self.feature_spec = (
+            FeatureSpec.from_dict(dict(self.manifest.features))
+            if self.published_spec is None
+            else self.published_spec.base
+        )
+        frames = self.manifest.frames_per_token
+        music = self.published_spec.dim if self.published_spec else frames * self.feature_spec.frame_dim
+        _check_playable(self.manifest, self.skeleton, self.feature_spec, music)
+
+    @property
+    def delay_tokens(self) -> int:
+        """Tokens of music that a chunk waits for beyond those before it."""
+        return self.manifest.lookahead_tokens + self.manifest.music_lead_tokens
 
     @classmethod
     def open(cls, path: str | Path | None = None, backend: str = "auto", threads: int = 1) -> Dancer:
@@ -106,18 +126,14 @@ class Dancer:
         return Session(self.manifest, self.backend, self.skeleton, options, seed)
 
 
-def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec) -> None:
-    """Refuse bundles whose declared contract this engine cannot keep."""
+def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec, music: int) -> None:
+    """Refuse bundles whose declared contract this engine cannot keep; `music` is the width of a token."""
     pose = manifest.pose
-    if (pose.representation, pose.upper_channels, pose.lower_channels) != (
-        REPRESENTATION,
-        UPPER_CHANNELS,
-        LOWER_CHANNELS,
-    ):
+    if _PLAYABLE.get(pose.representation) != (pose.upper_channels, pose.lower_channels):
+        kinds = " or ".join(f"{name} with {upper}+{lower}" for name, (upper, lower) in _PLAYABLE.items())
         raise BundleError(
             f"bundle {manifest.name!r} gives {pose.representation} with {pose.upper_channels}+"
-            f"{pose.lower_channels} channels; this engine plays {REPRESENTATION} with "
-            f"{UPPER_CHANNELS}+{LOWER_CHANNELS}: choose a bundle of the live kind"
+            f"{pose.lower_channels} channels; this engine plays {kinds}: choose a bundle of the live kind"
         )
     if skeleton.joint_names != JOINT_NAMES:
         raise BundleError(f"bundle {manifest.name!r} has joints other than the 24 of SMPL: export it again")
@@ -126,14 +142,13 @@ def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpe
             f"bundle {manifest.name!r} dances at {manifest.frame_rate_hz} Hz to features at "
             f"{features.frame_rate_hz:g} Hz; this engine runs both at 60 Hz: export it again"
         )
-    if manifest.lookahead_tokens or manifest.batch != 1:
+    if manifest.batch != 1:
         raise BundleError(
-            f"bundle {manifest.name!r} looks {manifest.lookahead_tokens} tokens ahead with batch "
-            f"{manifest.batch}; this engine plays batch 1 without look-ahead: export it again"
+            f"bundle {manifest.name!r} has batch {manifest.batch}; this engine plays batch 1: export it again"
         )
     width = manifest.graphs["gpt_step"].tensor("music").shape[1]
-    if width != manifest.frames_per_token * features.frame_dim:
+    if width != music:
         raise BundleError(
-            f"bundle {manifest.name!r} takes {width} music channels a token, its features give "
-            f"{manifest.frames_per_token * features.frame_dim}: export it again"
+            f"bundle {manifest.name!r} takes {width} music channels a token, its features give {music}: "
+            "export it again"
         )

@@ -54,6 +54,7 @@ def generate(
             chunks += performance.feed(samples)
             if progress is not None:
                 progress(min(performance.samples / total, 1.0))
+    chunks += performance.finish()
     if performance.samples == 0:
         raise InputError(f"{song}: 0 s of audio; expected some sound; give another file")
     return collect_motion(
@@ -64,7 +65,7 @@ def generate(
 def generate_samples(dancer: Dancer, samples: NDArray[np.float32], session: Session | None = None) -> Motion:
     """Dance samples (n,) float32, mono, already at the feature rate; see `generate`."""
     performance = Performance(dancer, session or dancer.session())
-    chunks = performance.feed(samples)
+    chunks = performance.feed(samples) + performance.finish()
     return collect_motion(chunks, frame_count(len(samples), performance.sample_rate_hz), dancer.skeleton)
 
 

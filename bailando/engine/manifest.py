@@ -171,7 +171,7 @@ class Manifest:
             frame_rate_hz=fields.integer("frame_rate_hz", 1, 1000),
             frames_per_token=fields.integer("frames_per_token", 1, 256),
             lookahead_tokens=fields.integer("lookahead_tokens", 0, 256),
-            music_lead_tokens=fields.integer("music_lead_tokens", 0, 1),
+            music_lead_tokens=fields.integer("music_lead_tokens", 0, 16),
             skeleton=fields.mapping("skeleton"),
             pose=fields.nested("pose", PoseSpec.read),
             features=fields.mapping("features"),

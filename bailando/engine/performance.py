@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bailando.engine.dancer import Dancer
 from bailando.engine.session import MotionChunk, Session
 from bailando.music.features import REFERENCE_BPM, FeatureExtractor
+from bailando.music.published_features import PublishedFeatures
 
 Float32Array = NDArray[np.float32]
 
@@ -76,12 +77,16 @@ class Performance:
         self._tail: Float32Array = np.empty(0, np.float32)
         self._features: Float32Array = np.empty((0, spec.frame_dim), np.float32)
         self._frames = 0
+        self._delay_tokens = dancer.delay_tokens
+        published = dancer.published_spec
+        self._published = None if published is None else PublishedFeatures(published)
+        self._hops: Float32Array = np.empty((0, spec.hop_length), np.float32)
 
     def feed(self, samples: NDArray[np.floating[Any]]) -> list[MotionChunk]:
         """Take samples and return the chunks that became ready.
 
-        Token j is ready once the audio up to 8 j / 60 s was fed; token 0 comes with the first call,
-        which may be empty.
+        Token j is ready once the audio up to 8 j / 60 s was fed, or so many tokens later as the bundle
+        looks ahead; token 0 of one without comes with the first call, which may be empty.
 
         Parameters
         ----------
@@ -91,13 +96,28 @@ class Performance:
         chunks = [] if self.session.token else [self.session.step(None)]
         self._hear(np.asarray(samples, np.float32))
         while len(self._features) >= self._frames_per_token:
-            token = self._features[: self._frames_per_token]
-            self._features = self._features[self._frames_per_token :]
+            token = self._next_token()
             if self._skip_tokens:
                 self._skip_tokens -= 1
             else:
                 chunks.append(self.session.step(token))
+        return [chunk for chunk in chunks if chunk.first_frame >= 0]
+
+    def finish(self) -> list[MotionChunk]:
+        """End the sound: return the chunks that were waiting for more of it, which is silence now."""
+        heard = self.samples
+        silence = self._delay_tokens * self._frames_per_token * self._hop_length
+        chunks = self.feed(np.zeros(silence, np.float32)) if silence else []
+        self.samples = heard
         return chunks
+
+    def _next_token(self) -> Float32Array:
+        """Take one music token off the queue."""
+        token, self._features = np.split(self._features, [self._frames_per_token])
+        if self._published is None:
+            return token
+        hops, self._hops = np.split(self._hops, [self._frames_per_token])
+        return self._published.step(hops.ravel(), token)
 
     def _hear(self, samples: Float32Array) -> None:
         """Turn whole hops into features and keep the rest."""
@@ -112,6 +132,8 @@ class Performance:
         hops = stream[: count * self._hop_length].reshape(count, self._hop_length)
         features, self._feature_state = self._extractor.step(hops, self._feature_state)
         self._features = np.concatenate([self._features, features])
+        if self._published is not None:
+            self._hops = np.concatenate([self._hops, hops])
         self._frames += count
         self.reading = self._read(features[-1])
 

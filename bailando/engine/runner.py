@@ -104,6 +104,8 @@ class LiveRunner:
         self._source = source
         self._performance = Performance(dancer, session)
         self._resampler = StreamResampler(source.sample_rate_hz, self._performance.sample_rate_hz)
+        lookahead_frames = dancer.delay_tokens * dancer.manifest.frames_per_token
+        self._delay_ns = self._options.delay_ns + lookahead_frames * NS_PER_SECOND // FRAME_RATE_HZ
         self._timeline = Timeline(dancer.skeleton)
         self._output = Output(sinks)
         self._latency = LatencyHistogram()
@@ -232,15 +234,16 @@ class LiveRunner:
             if not self._stop.is_set():
                 self._timeline_chunks(self._resampler.finish())
         heard = self._frames_heard()
+        self._timeline_chunks(None)
         self._timeline.finish(heard if limit is None else min(heard, limit))
 
     def _frames_heard(self) -> int:
         return frame_count(self._performance.samples, self._performance.sample_rate_hz)
 
-    def _timeline_chunks(self, samples: Samples) -> None:
-        """Feed samples and put the chunks that come of it on the timeline."""
+    def _timeline_chunks(self, samples: Samples | None) -> None:
+        """Feed samples (None: no more will come) and put the chunks that come of it on the timeline."""
         started_ns = now_ns()
-        chunks = self._performance.feed(samples)
+        chunks = self._performance.feed(samples) if samples is not None else self._performance.finish()
         ready_ns = now_ns()
         for chunk in chunks:
             self._timeline.put(chunk)
@@ -253,7 +256,7 @@ class LiveRunner:
         beats = BeatCounter()
         while not self._stop.is_set():
             number = self._timeline.next_number
-            due_ns = frame_due_ns(self._source.origin_ns + self._options.delay_ns, number)
+            due_ns = frame_due_ns(self._source.origin_ns + self._delay_ns, number)
             self._timeline.wait(max(0, due_ns - _GUARD_NS - now_ns()) / NS_PER_SECOND)
             if self._timeline.ended:
                 return

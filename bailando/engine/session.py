@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 from bailando.engine.backends import Arrays, Backend
 from bailando.engine.energy import EnergyState, check_energy, scale_energy
 from bailando.engine.manifest import Manifest
+from bailando.engine.official_pose import REPRESENTATION as POSITIONS
+from bailando.engine.official_pose import VELOCITY as POSITIONS_VELOCITY
+from bailando.engine.official_pose import (
+    PositionsState,
+    decode_positions,
+    rest_positions,
+    scale_positions_energy,
+)
 from bailando.engine.sampling import (
     GeneratorState,
     SamplingConfig,
@@ -36,7 +44,8 @@ class MotionChunk:
     Attributes
     ----------
     first_frame : int
-        Number of the first frame; frame n belongs to media time n / 60 s.
+        Number of the first frame; frame n belongs to media time n / 60 s. Negative for the standing
+        body that a bundle with look-ahead gives before its dance begins.
     rotations : (8, 24, 4) float32
         Local unit quaternions xyzw.
     positions : (8, 24, 3) float32
@@ -87,8 +96,9 @@ class Snapshot:
     lower_code: int
     gpt_state: Arrays
     decoder_state: Arrays
+    recent_codes: tuple[tuple[int, int], ...]
     generator: GeneratorState
-    root: RootState
+    root: RootState | PositionsState
     energy: EnergyState
     last_pose: tuple[Float32Array, Float32Array] | None
     options: SessionOptions
@@ -120,9 +130,12 @@ class Session:
         self._generator = new_generator(seed)
         self._token = 0
         self._codes = (0, 0)
+        self._recent_codes: tuple[tuple[int, int], ...] = ()
         self._gpt_state: Any = backend.initial_state("gpt_step")
         self._decoder_state: Any = backend.initial_state("decoder_step")
-        self._root = RootState()
+        self._root: RootState | PositionsState = (
+            PositionsState() if manifest.pose.representation == POSITIONS else RootState()
+        )
         self._energy = EnergyState()
         self._last_pose: tuple[Float32Array, Float32Array] | None = None
         self.rejected_logits = 0
@@ -179,6 +192,7 @@ class Session:
             self._codes = starts[int(self._generator.integers(len(starts)))]
         else:
             self._codes = self._draw_codes(music_token)
+        self._recent_codes = (*self._recent_codes, self._codes)[-1 - self._manifest.lookahead_tokens :]
         chunk = self._decode()
         self._token += 1
         return chunk
@@ -189,6 +203,7 @@ class Session:
             token=self._token,
             upper_code=self._codes[0],
             lower_code=self._codes[1],
+            recent_codes=self._recent_codes,
             gpt_state=self._backend.read_state("gpt_step", self._gpt_state),
             decoder_state=self._backend.read_state("decoder_step", self._decoder_state),
             generator=generator_state(self._generator),
@@ -204,6 +219,7 @@ class Session:
         """Go on from a snapshot of a session of the same dancer."""
         self._token = snapshot.token
         self._codes = (snapshot.upper_code, snapshot.lower_code)
+        self._recent_codes = snapshot.recent_codes
         self._gpt_state = self._backend.write_state("gpt_step", snapshot.gpt_state)
         self._decoder_state = self._backend.write_state("decoder_step", snapshot.decoder_state)
         self._generator = restore_generator(snapshot.generator)
@@ -250,25 +266,44 @@ class Session:
         inputs = {"upper_code": np.array([self._codes[0]]), "lower_code": np.array([self._codes[1]])}
         outputs, state = self._backend.step("decoder_step", inputs, self._decoder_state)
         upper, lower = outputs["upper_pose"][0], outputs["lower_pose"][0]
+        first_frame = (self._token - self._manifest.lookahead_tokens) * self._manifest.frames_per_token
         if np.isfinite(upper).all() and np.isfinite(lower).all():
             self._decoder_state = state
         else:
             self.rejected_poses += 1
             upper, lower = self._held_pose()
-        upper, lower, self._energy = scale_energy(upper, lower, self._options.energy, self._energy)
+        if first_frame < 0:
+            upper, lower = self._held_pose()
+            return self._chunk(first_frame, *self._body(upper, lower)[:3])
+        rescale = scale_energy if isinstance(self._root, RootState) else scale_positions_energy
+        upper, lower, self._energy = rescale(upper, lower, self._options.energy, self._energy)
         self._last_pose = upper[-1], lower[-1]
-        rotations, root, contacts, self._root = decode_pose(upper, lower, self._root, FLOOR)
+        rotations, root, contacts, self._root = self._body(upper, lower)
+        return self._chunk(first_frame, rotations, root, contacts)
+
+    def _body(
+        self, upper: Float32Array, lower: Float32Array
+    ) -> tuple[Float32Array, Float32Array, Float32Array, RootState | PositionsState]:
+        """Turn pose channels into rotations, root and contacts, and the root state after them."""
+        if isinstance(self._root, PositionsState):
+            return decode_positions(upper, lower, self._root, self._skeleton, FLOOR)
+        return decode_pose(upper, lower, self._root, FLOOR)
+
+    def _chunk(
+        self, first_frame: int, rotations: Float32Array, root: Float32Array, contacts: Float32Array
+    ) -> MotionChunk:
         positions, _ = forward_kinematics(self._skeleton, rotations, root)
-        first_frame = self._token * self._manifest.frames_per_token
-        return MotionChunk(first_frame, rotations, positions, root, contacts, *self._codes)
+        return MotionChunk(first_frame, rotations, positions, root, contacts, *self._recent_codes[0])
 
     def _held_pose(self) -> tuple[Float32Array, Float32Array]:
         """Return the last pose for a whole token, standing on its place."""
         frames = self._manifest.frames_per_token
+        still = slice(VELOCITY.start, TURN + 1) if isinstance(self._root, RootState) else POSITIONS_VELOCITY
         if self._last_pose is None:
-            return _rest_pose(self._skeleton, frames)
+            rest = _rest_pose if isinstance(self._root, RootState) else rest_positions
+            return rest(self._skeleton, frames)
         upper, lower = (np.repeat(channels[None], frames, axis=0) for channels in self._last_pose)
-        lower[:, VELOCITY.start : TURN + 1] = 0.0
+        lower[:, still] = 0.0
         return upper, lower
 
 

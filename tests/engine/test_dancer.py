@@ -189,7 +189,6 @@ def test_root_travels_but_stays_on_the_floor(dancer: Dancer) -> None:
     ("changes", "word"),
     [
         ({"frame_rate_hz": 50}, "60 Hz"),
-        ({"lookahead_tokens": 2}, "look-ahead"),
         (
             {"pose": {"representation": "positions", "upper_channels": 90, "lower_channels": 62}},
             "rotation6d-heading",
