@@ -30,7 +30,7 @@ from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 
 AIST_FRAME_RATE_HZ = 60.0
 MAX_FILE_BYTES = 512 * 1024 * 1024
-_SMPL_LEG_M = 0.82
+SMPL_LEG_M = 0.82
 """Thigh and shin of the neutral SMPL body of mean shape, about; scales the road of the root."""
 
 _BODY_JOINTS = 22
@@ -162,5 +162,5 @@ def _on_our_body(path: Path, poses: FloatArray, trans: FloatArray, rate_hz: floa
         rotations[:, 0] = multiply(upright, rotations[:, 0])
         trans = rotate_vectors(upright, trans[:, :3])
     legs = skeleton.offsets[[4, 7]]
-    scale = float(np.linalg.norm(legs, axis=1).sum()) / _SMPL_LEG_M
+    scale = float(np.linalg.norm(legs, axis=1).sum()) / SMPL_LEG_M
     return ground(make_continuous(rotations), trans[:, :3] * scale, rate_hz, skeleton)
