@@ -26,6 +26,7 @@ from bailando.music.features import FeatureExtractor, FeatureSpec, beat_times
 SPEC = FeatureSpec()
 RATE = SPEC.sample_rate_hz
 WINDOW_S = 0.07
+GRID_HOP = 160
 SUFFIXES = {".ogg", ".wav", ".flac", ".mp3"}
 
 
@@ -71,8 +72,11 @@ def clicks(bpm_at: Callable[[float], float], seconds: float) -> tuple[np.ndarray
 def fitted_grid(samples: np.ndarray) -> np.ndarray:
     """Return the constant grid with whole beats per loop that fits the onsets best."""
     duration = len(samples) / RATE
-    envelope = librosa.onset.onset_strength(y=samples, sr=RATE, hop_length=SPEC.hop_length, lag=1)
-    moments = librosa.times_like(envelope, sr=RATE, hop_length=SPEC.hop_length)
+    options = {"y": samples, "sr": RATE, "hop_length": GRID_HOP, "n_fft": SPEC.n_fft}
+    every = librosa.onset.onset_strength(**options)
+    kick = librosa.onset.onset_strength(**options, n_mels=4, fmax=200.0)
+    envelope = every / every.mean() + kick / kick.mean()
+    moments = librosa.times_like(envelope, sr=RATE, hop_length=GRID_HOP)
     counts = np.arange(int(duration * 75 / 60), int(duration * 185 / 60) + 1)
     waves = np.exp(-2j * np.pi * counts[:, None] / duration * moments)
     strength = np.abs(waves @ envelope) + 0.5 * np.abs(waves**2 @ envelope)
