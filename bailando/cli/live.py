@@ -15,7 +15,10 @@ from bailando.cli.common import add_dance_options, new_parser, run_command
 from bailando.errors import InputError
 
 if TYPE_CHECKING:
+    from bailando.cli.live_viewers import LiveViewers
+    from bailando.engine.dancer import Dancer
     from bailando.engine.runner import LiveRunner
+    from bailando.engine.session import Session
     from bailando.engine.sinks import Sink
     from bailando.engine.sources import Source
     from bailando.engine.telemetry import Status, StatusPrinter, TelemetryFile
@@ -47,6 +50,8 @@ def _parser() -> argparse.ArgumentParser:
     output = parser.add_argument_group("output (repeatable)")
     output.add_argument("--vmc", action="append", metavar="HOST:PORT", help=f"default {_VMC_DEFAULT}")
     output.add_argument("--osc", action="append", metavar="HOST:PORT", help=f"default {_OSC_DEFAULT}")
+    output.add_argument("--ws", action="append", metavar="[HOST:]PORT", help="WebSocket for your own page")
+    output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
     output.add_argument("--no-vmc", action="store_true", help="send no VMC")
     output.add_argument("--no-osc", action="store_true", help="send no plain OSC")
     add_dance_options(parser)
@@ -73,24 +78,29 @@ def _live(arguments: Sequence[str]) -> int:
     try:
         dancer = Dancer.open(options.model)
         session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
-        sinks = _open_sinks(options, dancer.skeleton)
+        viewers = _open_viewers(options, dancer, session, source.name)
+        sinks = _open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
         runner = LiveRunner(dancer, session, source, sinks, live_options)
         if not (options.quiet or options.json):
             names = ", ".join(sink.name for sink in sinks) or "nowhere"
             print(f"{source.name} -> {dancer.manifest.name} ({dancer.backend.reason}) -> {names}", flush=True)
-        return _run(runner, options)
+        return _run(runner, options, viewers)
     finally:
         source.close()
 
 
-def _run(runner: LiveRunner, options: argparse.Namespace) -> int:
+def _run(runner: LiveRunner, options: argparse.Namespace, viewers: LiveViewers | None) -> int:
     """Run until the end or a signal; both end well."""
     from bailando.engine.telemetry import StatusPrinter, TelemetryFile
 
     printer = StatusPrinter(sys.stdout, not options.no_color, options.json)
     record = TelemetryFile(options.telemetry) if options.telemetry else None
-    show = _status_callback(None if options.quiet else printer, printer.interval_s, record)
+    show = _status_callback(None if options.quiet else printer, printer.interval_s, record, viewers)
     interval_s = min(printer.interval_s, 1.0 if record else printer.interval_s)
+    if viewers is not None:
+        from bailando.cli.live_viewers import STATUS_INTERVAL_S
+
+        interval_s = min(interval_s, STATUS_INTERVAL_S)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: runner.stop())
     try:
@@ -110,13 +120,18 @@ def _run(runner: LiveRunner, options: argparse.Namespace) -> int:
 
 
 def _status_callback(
-    printer: StatusPrinter | None, printer_interval_s: float, record: TelemetryFile | None
+    printer: StatusPrinter | None,
+    printer_interval_s: float,
+    record: TelemetryFile | None,
+    viewers: LiveViewers | None,
 ) -> Callable[[Status], None]:
-    """Return a callback that serves the printer and the telemetry file at their own intervals."""
+    """Return a callback that serves printer, telemetry file and viewers at their own intervals."""
     shown_s, recorded_s = [0.0], [0.0]
 
     def show(status: Status) -> None:
         now_s = monotonic()
+        if viewers is not None:
+            viewers.publish(status)
         if record is not None and now_s - recorded_s[0] >= 0.99:
             record.write(status)
             recorded_s[0] = now_s
@@ -148,6 +163,18 @@ def _open_sinks(options: argparse.Namespace, skeleton: Skeleton) -> list[Sink]:
     offsets = skeleton.offsets.astype(np.float32)
     sinks: list[Sink] = [VmcSink(Destination.parse(text), offsets) for text in vmc]
     return sinks + [OscSink(Destination.parse(text)) for text in osc]
+
+
+def _open_viewers(
+    options: argparse.Namespace, dancer: Dancer, session: Session, title: str
+) -> LiveViewers | None:
+    """Return the viewers asked for, or None; only then is the web server imported."""
+    if not (options.view or options.ws):
+        return None
+    from bailando.cli.live_viewers import LiveViewers
+
+    styles = tuple(dancer.manifest.styles)
+    return LiveViewers(session, dancer.skeleton, styles, title, options.ws or [], options.view)
 
 
 def _list_devices() -> int:
