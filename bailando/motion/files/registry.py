@@ -49,6 +49,8 @@ class FileFormat:
 _FILES = "bailando.motion.files"
 FORMATS: tuple[FileFormat, ...] = (
     FileFormat(".bvh", "skeleton and rotations", "bailando.motion.bvh:write_bvh", ("order", "unit")),
+    FileFormat(".glb", "skinned person with animation", f"{_FILES}.gltf_body:write_glb"),
+    FileFormat(".vrma", "animation for VRM avatars", f"{_FILES}.gltf_body:write_vrma"),
     FileFormat(".csv", "a table, one row a frame", f"{_FILES}.csv_file:write_csv"),
     FileFormat(".pkl", "SMPL axis-angle, pickled as in AIST++", f"{_FILES}.smpl_file:write_smpl_pickle"),
     FileFormat("_smpl.npz", "SMPL axis-angle arrays", f"{_FILES}.smpl_file:write_smpl_npz"),
