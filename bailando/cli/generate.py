@@ -1,4 +1,4 @@
-"""``bailando-generate``: a song in, a motion file out, as fast as the machine can."""
+"""``bailando-generate``: songs in, motion files out, as fast as the machine can."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailando.cli.common import add_dance_options, new_parser, run_command
-from bailando.errors import ConfigError, OutputError
+from bailando.errors import BailandoError
+from bailando.motion.files import FORMATS
 
 if TYPE_CHECKING:
-    from bailando.motion.motion import Motion
+    from bailando.cli.generate_jobs import Job
+    from bailando.engine.dancer import Dancer
 
 PROG = "bailando-generate"
-_SUFFIXES = (".npz", ".bvh")
 _BAR_WIDTH = 30
 _EXAMPLES = """\
 examples:
   bailando-generate song.mp3 -o dance.bvh                  for Blender, Maya, MotionBuilder
   bailando-generate song.wav -o dance.npz --seed 7         arrays for Python
-  bailando-generate song.flac -o dance.bvh --style salsa --temperature 0.8
+  bailando-generate album/ more.flac -o dances --format bvh,glb   skips what is there already
 """
 
 
@@ -32,55 +33,83 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(PROG, "Dance a song and write the motion to a file.", _EXAMPLES)
-    parser.add_argument("song", metavar="SONG", help="wav, flac, ogg or mp3")
+    parser = new_parser(PROG, "Dance songs and write the motion to files.", _EXAMPLES)
     parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", type=Path, help=f"one of {', '.join(_SUFFIXES)}"
+        "songs", nargs="+", metavar="SONG", type=Path, help="wav, flac, ogg or mp3; or a folder of them"
     )
+    suffixes = " ".join(kind.suffix for kind in FORMATS)
+    parser.add_argument(
+        *("-o", "--output"),
+        required=True,
+        metavar="FILE|DIR",
+        type=Path,
+        help=f"name ending in one of {suffixes}; a folder for several songs or formats",
+    )
+    parser.add_argument("--format", metavar="NAMES", help="for a folder: formats to write, e.g. bvh,glb")
+    parser.add_argument("--overwrite", action="store_true", help="in a folder, write finished files again")
     add_dance_options(parser)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
     return parser
 
 
 def _generate(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
-    output: Path = options.output
-    if output.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(f"cannot write {output.name!r}; choose a name ending in {' or '.join(_SUFFIXES)}")
-    if not output.parent.is_dir():
-        raise OutputError(f"cannot write {output}: there is no folder {output.parent}; make it first")
-    from bailando.engine.dancer import Dancer
-    from bailando.engine.generate import generate
+    from bailando.cli.generate_jobs import batch_jobs, is_batch, single_job
 
-    started_s = time.perf_counter()
-    dancer = Dancer.open(options.model)
-    session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
-    shows_bar = not options.quiet and sys.stderr.isatty()
-    motion = generate(dancer, options.song, session, _progress_bar() if shows_bar else None)
-    if shows_bar:
-        print(file=sys.stderr)
-    _write(output, motion)
-    if not options.quiet:
-        took_s = time.perf_counter() - started_s
-        print(
-            f"{output}: {motion.frame_count} frames, {motion.duration_s:.1f} s of dance in {took_s:.1f} s "
-            f"({motion.duration_s / took_s:.0f} x real time)"
-        )
+    options = _parser().parse_args(arguments)
+    if is_batch(options.songs, options.output, options.format):
+        return _run_all(batch_jobs(options.songs, options.output, options.format), options)
+    job = single_job(options.songs[0], options.output)
+    _run(job, _open(options), options)
     return 0
 
 
-def _write(output: Path, motion: Motion) -> None:
-    try:
-        if output.suffix.lower() == ".bvh":
-            from bailando.motion.bvh import write_bvh
+def _run_all(jobs: Sequence[Job], options: argparse.Namespace) -> int:
+    """Do the jobs one after the other; one that fails is reported and does not stop the rest."""
+    left = [job if options.overwrite else job.unfinished() for job in jobs]
+    dancer = _open(options) if any(job.outputs for job in left) else None
+    failures, exit_code = 0, 0
+    for job in left:
+        if dancer is None or not job.outputs:
+            if not options.quiet:
+                print(f"{job.song}: finished before, skipped")
+            continue
+        try:
+            _run(job, dancer, options)
+        except BailandoError as error:
+            failures, exit_code = failures + 1, error.exit_code
+            print(f"{PROG}: error: {job.song}: {' '.join(str(error).split())}", file=sys.stderr)
+    if failures:
+        print(f"{PROG}: {failures} of {len(jobs)} songs failed", file=sys.stderr)
+    return exit_code
 
-            write_bvh(output, motion)
-        else:
-            from bailando.motion.motion import save_npz
 
-            save_npz(output, motion)
-    except OSError as error:
-        raise OutputError(f"cannot write {output} ({error.strerror}); check the path and the disk") from None
+def _open(options: argparse.Namespace) -> Dancer:
+    from bailando.engine.dancer import Dancer
+
+    return Dancer.open(options.model)
+
+
+def _run(job: Job, dancer: Dancer, options: argparse.Namespace) -> None:
+    """Dance one song and write its files."""
+    from bailando.engine.generate import generate
+    from bailando.motion.files import file_format, write_motion
+
+    started_s = time.perf_counter()
+    session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
+    shows_bar = not options.quiet and sys.stderr.isatty()
+    motion = generate(dancer, job.song, session, _progress_bar() if shows_bar else None)
+    for path in job.outputs:
+        offered = {"song": job.song, "progress": _progress_bar() if shows_bar else None}
+        taken = {name: value for name, value in offered.items() if name in file_format(path).options}
+        write_motion(path, motion, **taken)
+    if shows_bar:
+        print(file=sys.stderr)
+    if not options.quiet:
+        took_s = time.perf_counter() - started_s
+        print(
+            f"{', '.join(map(str, job.outputs))}: {motion.frame_count} frames, {motion.duration_s:.1f} s of "
+            f"dance in {took_s:.1f} s ({motion.duration_s / took_s:.0f} x real time)"
+        )
 
 
 def _progress_bar() -> Callable[[float], None]:

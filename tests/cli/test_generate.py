@@ -63,7 +63,7 @@ def test_seed_decides_the_dance(short_song: Path, bundle_path: Path, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("output", "word"), [("dance.fbx", ".npz or .bvh"), ("nowhere/dance.npz", "no folder"), ("dance", ".npz")]
+    ("output", "word"), [("dance.doc", ".bvh"), ("nowhere/dance.npz", "no folder"), ("dance", ".glb")]
 )
 def test_impossible_output_is_refused_in_one_line(
     output: str, word: str, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -73,6 +73,59 @@ def test_impossible_output_is_refused_in_one_line(
     assert errors.startswith("bailando-generate: error: ")
     assert errors.count("\n") == 1
     assert word in errors
+
+
+def test_folder_of_songs_is_danced_in_every_format_and_finished_files_are_kept(
+    short_song: Path, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    album, out = tmp_path / "album", tmp_path / "out" / "new"
+    album.mkdir()
+    for name in ("one.flac", "two.flac"):
+        (album / name).write_bytes(short_song.read_bytes())
+    (album / "notes.txt").write_text("not a song")
+    assert generate(album, out, bundle_path, "--format", "bvh,glb,smpl.npz") == 0
+    names = {f"{song}{end}" for song in ("one", "two") for end in (".bvh", ".glb", "_smpl.npz")}
+    assert {path.name for path in out.iterdir()} == names
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    (out / "two.glb").unlink()
+    before = (out / "one.bvh").stat().st_mtime_ns
+    assert generate(album, out, bundle_path, "--format", "bvh,glb,smpl.npz") == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "one.flac: finished before, skipped" in printed[0]
+    assert printed[1].startswith(f"{out / 'two.glb'}: 180 frames")
+    assert (out / "one.bvh").stat().st_mtime_ns == before
+
+
+def test_song_that_fails_does_not_stop_the_others(
+    short_song: Path, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.mp3").write_bytes(b"no sound")
+    songs = [str(tmp_path / "broken.mp3"), str(tmp_path / "none.wav"), str(short_song)]
+    out = tmp_path / "out"
+    assert main([*songs, "-o", str(out), "--format", "csv", "--model", str(bundle_path)]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[2] for line in errors[:2]] == songs[:2]
+    assert errors[2].endswith("2 of 3 songs failed")
+    assert [path.name for path in out.iterdir()] == ["short.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"), [((), "--format"), (("--format", "bvh,doc"), "'doc'"), (("--format", "bvh"), "both")]
+)
+def test_unclear_batch_is_refused_before_any_work(
+    options: tuple[str, ...],
+    word: str,
+    short_song: Path,
+    bundle_path: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    songs = [str(short_song), str(short_song.with_suffix(".wav"))]  # the same name but for the suffix
+    assert main([*songs, "-o", str(tmp_path / "out"), "--model", str(bundle_path), *options]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert word in errors
+    assert not (tmp_path / "out").exists()
 
 
 def test_missing_song_is_refused_in_one_line(

@@ -29,7 +29,7 @@ def main(path: str, frames: int) -> None:
     fps = scene.render.fps / scene.render.fps_base
     keys = round(last - first) + 1
     meshes = [item.name for item in scene.objects if item.type == "MESH" and item.modifiers]
-    print(
+    sys.stdout.write(
         "\n"
         + json.dumps({"names": names, "fps": fps, "keys": keys, "positions": positions, "skinned": meshes})
     )

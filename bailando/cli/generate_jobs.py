@@ -1,0 +1,104 @@
+"""Which songs become which files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bailando.errors import ConfigError, InputError, OutputError
+from bailando.motion.files import FORMATS, file_format
+
+SONG_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+
+
+@dataclass(frozen=True)
+class Job:
+    """A song and the files its dance is written to."""
+
+    song: Path
+    outputs: tuple[Path, ...]
+
+    def unfinished(self) -> Job:
+        """The job without the files that exist; a file that exists is whole."""
+        return Job(self.song, tuple(path for path in self.outputs if not path.is_file()))
+
+
+def is_batch(songs: Sequence[Path], output: Path, formats: str | None) -> bool:
+    """Tell whether the output is a folder for many files rather than one file."""
+    return formats is not None or len(songs) > 1 or songs[0].is_dir() or output.is_dir()
+
+
+def single_job(song: Path, output: Path) -> Job:
+    """Return the job of one song and one named file.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        If the suffix names no format, or there is no such folder.
+    """
+    file_format(output)
+    if not output.parent.is_dir():
+        raise OutputError(f"cannot write {output}: there is no folder {output.parent}; make it first")
+    return Job(song, (output,))
+
+
+def batch_jobs(songs: Sequence[Path], folder: Path, formats: str | None) -> list[Job]:
+    """Return a job for each song, with one file per format in the folder.
+
+    Parameters
+    ----------
+    songs : sequence of Path
+        Songs, and folders whose songs are taken in the order of their names.
+    folder : Path
+        Where the files go; made if missing.
+    formats : str, optional
+        Names of formats with commas between them, ``bvh,glb``.
+
+    Raises
+    ------
+    ConfigError
+        If no format is given, one is unknown, or two songs would write the same file.
+    InputError
+        If a folder holds no song.
+    OutputError
+        If the folder cannot be made.
+    """
+    suffixes = _suffixes(formats)
+    jobs: dict[str, Job] = {}
+    for song in _all_songs(songs):
+        other = jobs.get(song.stem)
+        if other is not None:
+            raise ConfigError(
+                f"{other.song} and {song} would both write {song.stem}{suffixes[0]}; give them apart"
+            )
+        jobs[song.stem] = Job(song, tuple(folder / f"{song.stem}{suffix}" for suffix in suffixes))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder {folder} ({error.strerror}); choose another") from None
+    return list(jobs.values())
+
+
+def _suffixes(formats: str | None) -> list[str]:
+    known = {kind.name: kind.suffix for kind in FORMATS}
+    if formats is None:
+        raise ConfigError(f"many songs need --format, names with commas between: {','.join(known)}")
+    names = [name.strip().lower().lstrip("._") for name in formats.split(",")]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--format got {name!r}; expected names out of {','.join(known)}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _all_songs(songs: Sequence[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for song in songs:
+        if not song.is_dir():
+            found[song] = None
+            continue
+        inside = sorted(path for path in song.iterdir() if path.suffix.lower() in SONG_SUFFIXES)
+        if not inside:
+            raise InputError(f"{song} holds no song; expected a folder of {', '.join(sorted(SONG_SUFFIXES))}")
+        found.update(dict.fromkeys(inside))
+    return list(found)
