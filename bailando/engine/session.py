@@ -28,6 +28,7 @@ from bailando.engine.sampling import (
     sample_code,
 )
 from bailando.errors import ConfigError
+from bailando.motion.grounding import BodyConfig, BodyState, refine
 from bailando.motion.kinematics import forward_kinematics
 from bailando.motion.motion import Motion
 from bailando.motion.pose import TURN, VELOCITY, FloorSteering, RootState, decode_pose, encode_pose
@@ -35,6 +36,8 @@ from bailando.motion.skeleton import Skeleton
 
 Float32Array = NDArray[np.float32]
 FLOOR = FloorSteering()
+# The root does not follow held feet, so that the steering has the last word on where the dancer is.
+BODY = BodyConfig(root_follow=False)
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,7 @@ class Snapshot:
     generator: GeneratorState
     root: RootState | PositionsState
     energy: EnergyState
+    body: BodyState
     last_pose: tuple[Float32Array, Float32Array] | None
     options: SessionOptions
     rejected_logits: int
@@ -137,6 +141,7 @@ class Session:
             PositionsState() if manifest.pose.representation == POSITIONS else RootState()
         )
         self._energy = EnergyState()
+        self._body_state = BodyState()
         self._last_pose: tuple[Float32Array, Float32Array] | None = None
         self.rejected_logits = 0
         self.rejected_poses = 0
@@ -209,6 +214,7 @@ class Session:
             generator=generator_state(self._generator),
             root=self._root,
             energy=self._energy,
+            body=self._body_state,
             last_pose=self._last_pose,
             options=self._options,
             rejected_logits=self.rejected_logits,
@@ -225,6 +231,7 @@ class Session:
         self._generator = restore_generator(snapshot.generator)
         self._root = snapshot.root
         self._energy = snapshot.energy
+        self._body_state = snapshot.body
         self._last_pose = snapshot.last_pose
         self._options = snapshot.options
         self.rejected_logits = snapshot.rejected_logits
@@ -292,6 +299,10 @@ class Session:
     def _chunk(
         self, first_frame: int, rotations: Float32Array, root: Float32Array, contacts: Float32Array
     ) -> MotionChunk:
+        """Hold the feet, keep them above the floor, and place the joints."""
+        rotations, root, self._body_state = refine(
+            rotations, root, contacts, self._body_state, BODY, self._skeleton
+        )
         positions, _ = forward_kinematics(self._skeleton, rotations, root)
         return MotionChunk(first_frame, rotations, positions, root, contacts, *self._recent_codes[0])
 

@@ -11,6 +11,7 @@ import pytest
 from bailando.engine.dancer import Dancer
 from bailando.engine.session import MotionChunk, Session
 from bailando.errors import BundleError, ConfigError
+from bailando.motion.grounding import BodyState
 from bailando.motion.kinematics import forward_kinematics
 from tests.engine.synthetic_bundle import (
     START_CODES,
@@ -162,7 +163,8 @@ def test_nan_poses_never_leave_and_are_counted(tmp_path: Path) -> None:
     session = Dancer.open(path).session()
     for chunk in dance(session, 3):
         assert np.isfinite(chunk.positions).all()
-        np.testing.assert_allclose(chunk.positions[:, :, 1].min(axis=1), 0.0, atol=1e-5)
+        # The floor stage yields softly, within 3 mm.
+        np.testing.assert_allclose(chunk.positions[:, :, 1].min(axis=1), 0.0, atol=3e-3)
     assert session.rejected_poses == 3
 
 
@@ -208,3 +210,14 @@ def test_bundle_whose_features_do_not_fit_its_graph_is_refused(tmp_path: Path) -
     features = FeatureSpec(n_mels=20).to_dict()
     with pytest.raises(BundleError, match="music channels"):
         Dancer.open(write_synthetic_bundle(tmp_path / "b", features=features))
+
+
+def test_feet_are_held_and_kept_above_the_floor_and_a_snapshot_knows_of_it(dancer: Dancer) -> None:
+    session = dancer.session(seed=3)
+    chunks = dance(session, 12)
+    assert min(float(chunk.positions[..., [7, 8, 10, 11], 1].min()) for chunk in chunks) > -1e-3
+    kept = session.snapshot()
+    assert kept.body.holds is not BodyState().holds
+    again = session.step(music(12))
+    session.restore(kept)
+    np.testing.assert_array_equal(session.step(music(12)).positions, again.positions)
