@@ -143,7 +143,8 @@ class DeadlineSleeper {
 
 inline bool request_realtime_priority() noexcept {
     sched_param parameters{};
-    parameters.sched_priority = sched_get_priority_min(SCHED_FIFO);  // any FIFO thread precedes all normal ones
+    // Any FIFO thread precedes all normal ones; the dance runs at the lowest such priority, this above it.
+    parameters.sched_priority = sched_get_priority_min(SCHED_FIFO) + 1;
     return pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters) == 0;
 }
 
