@@ -56,6 +56,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--data", type=Path, required=True, help="folder of the data set")
         command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
+    # The judge brings its own options; it needs the engine, not torch's stages.
+    from bailando.training.evaluate import add_evaluate_command
+
+    add_evaluate_command(commands)
     return parser
 
 

@@ -77,6 +77,8 @@ class PrepareConfig:
         Shorter stretches of motion are dropped.
     still_margin_frames
         Frames kept of standing still before and after a recording's movement.
+    speeds
+        Each training recording enters the data set once at each of these speeds.
     held_out_recordings, held_out_songs
         Fractions; of each style at least one recording is held out if it has three.
     seed
@@ -87,6 +89,7 @@ class PrepareConfig:
 
     min_segment_frames: int = 240
     still_margin_frames: int = 30
+    speeds: tuple[float, ...] = (1.0,)
     held_out_recordings: float = 0.1
     held_out_songs: float = 0.1
     seed: int = 0
@@ -99,6 +102,10 @@ class PrepareConfig:
         )
         _require(
             self.still_margin_frames >= 0, f"still_margin_frames is {self.still_margin_frames}, expected >= 0"
+        )
+        _require(
+            1.0 in self.speeds and all(0.5 <= speed <= 2 for speed in self.speeds),
+            f"speeds are {self.speeds}, expected 1.0 and others from 0.5 to 2",
         )
         for name in ("held_out_recordings", "held_out_songs"):
             value = getattr(self, name)
@@ -224,11 +231,18 @@ class GPTStageConfig:
         Length of the random windows.
     label_smoothing
         Of the cross-entropy.
+    dropout
+        Of the model, instead of its preset's.
     code_noise
-        Fraction of input codes replaced by random ones: the model learns to come back from its own
-        mistakes.
-    neighbour_noise
-        Fraction of input codes replaced by one of the nearest codes of the codebook.
+        Largest fraction of input codes replaced by others; each window has its own, smaller ones more
+        often. The model learns to come back from its own mistakes and to follow the music where the
+        codes tell it little.
+    neighbour_share
+        Fraction of the replaced codes that become one of the nearest codes of the codebook instead of
+        any code.
+    mel_dropout
+        Fraction of windows whose mel spectrum is hidden, so that songs cannot be recognised and only
+        onsets, level and beat remain.
     style_dropout
         Fraction of windows whose style is left open.
     evaluate_every, save_every
@@ -240,8 +254,10 @@ class GPTStageConfig:
     optimiser: OptimiserConfig
     window_tokens: int = 64
     label_smoothing: float = 0.05
-    code_noise: float = 0.05
-    neighbour_noise: float = 0.15
+    dropout: float = 0.2
+    code_noise: float = 0.8
+    neighbour_share: float = 0.5
+    mel_dropout: float = 0.5
     style_dropout: float = 0.3
     evaluate_every: int = 250
     save_every: int = 250
@@ -249,9 +265,10 @@ class GPTStageConfig:
 
     def __post_init__(self) -> None:
         _require(self.window_tokens >= 2, f"window_tokens is {self.window_tokens}, expected at least 2")
-        for name in ("label_smoothing", "code_noise", "neighbour_noise", "style_dropout"):
+        fractions = ("label_smoothing", "dropout", "code_noise", "mel_dropout", "style_dropout")
+        for name in (*fractions, "neighbour_share"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"{name} is {value!r}, expected 0 <= {name} < 1")
+            _require(0 <= value <= 1, f"{name} is {value!r}, expected 0 <= {name} <= 1")
         _require(
             self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
         )
@@ -381,6 +398,10 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
             return float(value)
         except (TypeError, ValueError):
             raise ConfigError(f"{where} is {value!r}, expected a number") from None
+    if annotation.startswith("tuple[float"):
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} is {value!r}, expected a list of numbers")
+        return tuple(_typed(item, "float", where) for item in value)
     if annotation == "int" and (isinstance(value, bool) or not isinstance(value, int)):
         raise ConfigError(f"{where} is {value!r}, expected a whole number")
     if annotation == "str" and not isinstance(value, str):

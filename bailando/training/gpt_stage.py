@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,7 @@ from bailando.errors import InputError
 from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.presets import preset
 from bailando.models.vqvae import PoseVQVAE
+from bailando.music.features import FeatureSpec
 from bailando.training.config import GPTStageConfig, TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import autocast, pick_device
@@ -49,6 +52,8 @@ class GPTStage:
         set_music_statistics(self.gpt, dataset)
         self.gpt.to(self.device)
         self.noise = CodeNoise(config.gpt, upper, lower)
+        names = FeatureSpec.from_dict(dataset.index["features"]).channel_names
+        self.is_mel = torch.tensor([name.startswith("mel_") for name in names])
 
     @property
     def model(self) -> nn.Module:
@@ -62,10 +67,12 @@ class GPTStage:
         left_open = torch.rand(batch.style.shape, generator=generator) < stage.style_dropout
         style = torch.where(left_open, 0, batch.style)
         noisy = self.noise(batch, generator)
+        hidden = torch.rand(len(batch.upper), generator=generator) < stage.mel_dropout
+        batch = batch._replace(music=self._hide_mel(batch.music, hidden))
         return self._cross_entropy(batch, noisy, style, stage.label_smoothing)
 
     def evaluate(self) -> dict[str, float]:
-        """Return the held-out cross-entropy (``score``, nats per code; no smoothing, no noise) and accuracy."""
+        """Return the held-out cross-entropy without smoothing or noise (``score``, nats) and accuracy."""
         sums: dict[str, float] = {}
         count = 0
         for batch in self.held_out_tokens.all_windows(self.config.gpt.window_tokens, _EVALUATION_BATCH):
@@ -78,6 +85,13 @@ class GPTStage:
             raise InputError("held-out motion is shorter than the token window: shorten window_tokens")
         means = {name: value / count for name, value in sums.items()}
         return {"score": means.pop("total"), **means}
+
+    def _hide_mel(self, music: Tensor, hidden: Tensor) -> Tensor:
+        """Return music tokens with the mel channels of the `hidden` windows at their mean."""
+        normaliser = self.gpt.music_normaliser
+        frames = music.reshape(*music.shape[:-1], normaliser.frames, -1)
+        hide = hidden[:, None, None, None] & self.is_mel
+        return torch.where(hide, normaliser.mean.cpu(), frames).flatten(-2)
 
     def _cross_entropy(
         self, batch: Batch, inputs: tuple[Tensor, Tensor], style: Tensor, smoothing: float
@@ -110,30 +124,31 @@ class CodeNoise:
     """Replaces some input codes by random ones and some by near ones, so that the model meets mistakes."""
 
     def __init__(self, config: GPTStageConfig, upper: PoseVQVAE, lower: PoseVQVAE) -> None:
-        self.random = config.code_noise
-        self.near = config.neighbour_noise
+        self.largest = config.code_noise
+        self.near_share = config.neighbour_share
         self.neighbours = tuple(_nearest(half.codebook.vectors.cpu()) for half in (upper, lower))
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return noisy copies of the batch's codes ``[B, T]``."""
-        upper = self._spoil(batch.upper, self.neighbours[0], generator)
-        lower = self._spoil(batch.lower, self.neighbours[1], generator)
+        level = self.largest * torch.rand((len(batch.upper), 1), generator=generator).square()
+        upper = self._spoil(batch.upper, self.neighbours[0], level, generator)
+        lower = self._spoil(batch.lower, self.neighbours[1], level, generator)
         return upper, lower
 
-    def _spoil(self, codes: Tensor, neighbours: Tensor, generator: torch.Generator) -> Tensor:
+    def _spoil(self, codes: Tensor, neighbours: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:
         chance = torch.rand(codes.shape, generator=generator)
         anything = torch.randint(len(neighbours), codes.shape, generator=generator)
         which = torch.randint(neighbours.shape[1], codes.shape, generator=generator)
         near = neighbours[codes, which]
-        spoiled = torch.where(chance < self.random + self.near, near, codes)
-        return torch.where(chance < self.random, anything, spoiled)
+        spoiled = torch.where(chance < level, anything, codes)
+        return torch.where(chance < self.near_share * level, near, spoiled)
 
 
 def new_gpt(config: TrainConfig, dataset: Dataset) -> CrossConditionalGPT:
     """Return an untrained GPT of the configured size, seeded."""
     torch.manual_seed(config.seed + 1)
     sizes = preset(config.model, features=dataset.feature_dim, styles=len(dataset.styles))
-    return CrossConditionalGPT(sizes.gpt)
+    return CrossConditionalGPT(replace(sizes.gpt, dropout=config.gpt.dropout))
 
 
 def set_music_statistics(gpt: CrossConditionalGPT, dataset: Dataset) -> None:

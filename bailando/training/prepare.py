@@ -15,12 +15,13 @@ import numpy as np
 from tqdm import tqdm
 
 from bailando.errors import BailandoError, InputError
+from bailando.motion.motion import Motion
 from bailando.motion.skeleton import Skeleton
 from bailando.music.features import FeatureSpec
 from bailando.training.config import PrepareConfig
 from bailando.training.dataset import FORMAT, VERSION, Segment, write_array, write_index
 from bailando.training.pairing import pair_segment
-from bailando.training.segments import Loss, load_segments, pose_arrays
+from bailando.training.segments import Loss, at_speed, load_segments, pose_arrays
 from bailando.training.songs import Song, analyse_song, find_songs
 from bailando.training.sources import (
     OPEN_STYLE,
@@ -75,9 +76,12 @@ def prepare(
     recordings = [r for folder in motion_folders for r in find_recordings(folder, sources[folder.name])]
     _require_unique(recordings)
     output.mkdir(parents=True, exist_ok=True)
-    jobs = [_MotionJob(recording, output, config) for recording in recordings]
-    prepared = _run(_prepare_motion, jobs, workers, "motion")
     sides = split_recordings(recordings, config.held_out_recordings, config.seed)
+    jobs = [
+        _MotionJob(recording, output, config, config.speeds if sides[recording.name] == "train" else (1.0,))
+        for recording in recordings
+    ]
+    prepared = _run(_prepare_motion, jobs, workers, "motion")
     segments = [
         Segment(
             name=name,
@@ -125,6 +129,7 @@ class _MotionJob:
     recording: Recording
     output: Path
     config: PrepareConfig
+    speeds: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +143,7 @@ class _MusicJob:
 def _prepare_motion(job: _MotionJob) -> dict[str, Any]:
     """Write the arrays of one recording; return its segments (name, frames) and losses."""
     motion_config = dataclasses.replace(job.config, pairing=type(job.config.pairing)(), seed=0)
-    key = _key(job.recording, motion_config, job.recording.path.stat().st_size)
+    key = _key(job.recording, motion_config, job.speeds, job.recording.path.stat().st_size)
     folder = job.output / "motion"
     note = folder / f"{job.recording.name.replace('/', '__')}.json"
     if (done := _finished(note, key)) is not None:
@@ -149,14 +154,20 @@ def _prepare_motion(job: _MotionJob) -> dict[str, Any]:
         motions, losses = [], [Loss(job.recording.name, 0, str(error))]
     segments = []
     for number, motion in enumerate(motions):
-        name = f"{job.recording.name}/{number}"
-        upper, lower, positions = pose_arrays(motion)
-        stem = name.replace("/", "__")
-        write_array(folder / f"{stem}.upper.npy", upper)
-        write_array(folder / f"{stem}.lower.npy", lower)
-        write_array(folder / f"{stem}.positions.npy", positions)
-        segments.append((name, motion.frame_count))
+        for speed in job.speeds:
+            name = f"{job.recording.name}/{number}" + (f"@{speed:g}" if speed != 1 else "")
+            segments.append((name, _write_motion(folder, name, at_speed(motion, speed))))
     return _finish(note, key, {"segments": segments, "losses": [dataclasses.asdict(loss) for loss in losses]})
+
+
+def _write_motion(folder: Path, name: str, motion: Motion) -> int:
+    """Write the arrays of one segment; return its frames."""
+    upper, lower, positions = pose_arrays(motion)
+    stem = name.replace("/", "__")
+    write_array(folder / f"{stem}.upper.npy", upper)
+    write_array(folder / f"{stem}.lower.npy", lower)
+    write_array(folder / f"{stem}.positions.npy", positions)
+    return motion.frame_count
 
 
 def _prepare_music(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -72,6 +72,13 @@ def load_segments(recording: Recording, config: PrepareConfig) -> tuple[list[Mot
         else:
             segments.append(motion[start:stop])
     return segments, losses
+
+
+def at_speed(motion: Motion, speed: float) -> Motion:
+    """Return the motion danced `speed` times as fast, at the same frame rate."""
+    if speed == 1.0:
+        return motion
+    return replace(motion.resample(motion.fps / speed), fps=motion.fps)
 
 
 def pose_arrays(motion: Motion) -> tuple[Float32Array, Float32Array, Float32Array]:
