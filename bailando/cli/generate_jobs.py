@@ -35,9 +35,9 @@ def single_job(song: Path, output: Path) -> Job:
     Raises
     ------
     ConfigError, OutputError
-        If the suffix names no format, or there is no such folder.
+        If the suffix names no format or a package for it is missing, or there is no such folder.
     """
-    file_format(output)
+    file_format(output).check_installed()
     if not output.parent.is_dir():
         raise OutputError(f"cannot write {output}: there is no folder {output.parent}; make it first")
     return Job(song, (output,))
@@ -58,7 +58,7 @@ def batch_jobs(songs: Sequence[Path], folder: Path, formats: str | None) -> list
     Raises
     ------
     ConfigError
-        If no format is given, one is unknown, or two songs would write the same file.
+        If no format is given, one is unknown or lacks its package, or two songs would write the same file.
     InputError
         If a folder holds no song.
     OutputError
@@ -81,14 +81,15 @@ def batch_jobs(songs: Sequence[Path], folder: Path, formats: str | None) -> list
 
 
 def _suffixes(formats: str | None) -> list[str]:
-    known = {kind.name: kind.suffix for kind in FORMATS}
+    known = {kind.name: kind for kind in FORMATS}
     if formats is None:
         raise ConfigError(f"many songs need --format, names with commas between: {','.join(known)}")
     names = [name.strip().lower().lstrip("._") for name in formats.split(",")]
     for name in names:
         if name not in known:
             raise ConfigError(f"--format got {name!r}; expected names out of {','.join(known)}")
-    return [known[name] for name in dict.fromkeys(names)]
+        known[name].check_installed()
+    return [known[name].suffix for name in dict.fromkeys(names)]
 
 
 def _all_songs(songs: Sequence[Path]) -> list[Path]:

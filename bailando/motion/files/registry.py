@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bailando.errors import ConfigError, OutputError
-from bailando.motion.motion import Motion
+
+if TYPE_CHECKING:
+    from bailando.motion.motion import Motion
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,31 @@ class FileFormat:
         ``module:function``, called with path, motion and options; imported when first needed.
     options : tuple of str
         Keywords that the writer takes.
+    packages : tuple of str
+        Modules that the writer needs beyond those of every installation.
+    extra : str
+        The optional extra of ours that brings them.
     """
 
     suffix: str
     content: str
     writer: str
     options: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    extra: str = ""
 
     @property
     def name(self) -> str:
         """The suffix without its leading mark, as in lists of formats: ``bvh``, ``smpl.npz``."""
         return self.suffix[1:]
+
+    def check_installed(self) -> None:
+        """Raise `ConfigError`, with the cure, where a package that the writer needs is missing."""
+        for package in self.packages:
+            if importlib.util.find_spec(package) is None:
+                raise ConfigError(
+                    f"{self.suffix} files need {package}; run: pip install 'bailando[{self.extra}]'"
+                )
 
     def load_writer(self) -> Callable[..., None]:
         """Import and return the function that writes such files."""
@@ -47,12 +64,21 @@ class FileFormat:
 
 
 _FILES = "bailando.motion.files"
+_VIDEO = (("PIL", "imageio_ffmpeg"), "video")
 FORMATS: tuple[FileFormat, ...] = (
     FileFormat(".bvh", "skeleton and rotations", "bailando.motion.bvh:write_bvh", ("order", "unit")),
     FileFormat(".glb", "skinned person with animation", f"{_FILES}.gltf_body:write_glb"),
     FileFormat(".vrma", "animation for VRM avatars", f"{_FILES}.gltf_body:write_vrma"),
     FileFormat(".csv", "a table, one row a frame", f"{_FILES}.csv_file:write_csv"),
     FileFormat(".pkl", "SMPL axis-angle, pickled as in AIST++", f"{_FILES}.smpl_file:write_smpl_pickle"),
+    FileFormat(
+        ".mp4",
+        "film with the song's sound",
+        f"{_FILES}.video:write_mp4",
+        ("song", "progress", "size"),
+        *_VIDEO,
+    ),
+    FileFormat(".gif", "film without sound", f"{_FILES}.video:write_gif", ("progress", "size"), *_VIDEO),
     FileFormat("_smpl.npz", "SMPL axis-angle arrays", f"{_FILES}.smpl_file:write_smpl_npz"),
     FileFormat(".npz", "arrays for Python", "bailando.motion.motion:save_npz"),
 )
@@ -92,7 +118,7 @@ def write_motion(path: str | os.PathLike[str], motion: Motion, **options: Any) -
     Raises
     ------
     ConfigError
-        If the suffix or an option is unknown.
+        If the suffix or an option is unknown, or a package for the format is missing.
     OutputError
         If the file cannot be written.
     """
@@ -102,6 +128,7 @@ def write_motion(path: str | os.PathLike[str], motion: Motion, **options: Any) -
     if unknown:
         expected = ", ".join(kind.options) or "none"
         raise ConfigError(f"{kind.suffix} files got option {unknown[0]!r}; expected {expected}")
+    kind.check_installed()
     partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
         kind.load_writer()(partial, motion, **options)
