@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -17,6 +19,7 @@ _SHADOW = (22, 23, 32)
 _LEFT, _RIGHT, _MIDDLE = np.array([240, 138, 93]), np.array([86, 180, 211]), np.array([222, 222, 232])
 _GRID_STEP_M = 0.5
 _GRID_REACH_M = 4.0
+_FAINTEST = 0.02
 # Radius and shift towards the light of each layer of a limb, of its radius; brightness.
 _LAYERS = ((1.0, 0.0, 0.5), (0.86, 0.1, 0.85), (0.55, 0.28, 1.0), (0.22, 0.42, 1.15))
 _LIGHT = np.array([-0.6, -0.8])
@@ -37,7 +40,8 @@ class Painter:
         self.capsules: list[Capsule] = body_capsules(skeleton)
         self._size = (width * _OVERSAMPLING, height * _OVERSAMPLING)
         self._radii = np.array([capsule.radius_m for capsule in self.capsules])
-        self._colours = [_colour(skeleton.joint_names[capsule.joint]) for capsule in self.capsules]
+        colours = [_colour(skeleton.joint_names[capsule.joint]) for capsule in self.capsules]
+        self._shades = [[_shade(colour, layer[2]) for layer in _LAYERS] for colour in colours]
         fade = np.linspace(0, 1, self._size[1])[:, None]
         column = (_SKY_TOP * (1 - fade) + _SKY_BOTTOM * fade).astype(np.uint8)
         self._background = Image.fromarray(np.repeat(column[:, None], self._size[0], axis=1))
@@ -60,8 +64,7 @@ class Painter:
         pixels, scale = camera.project(ends)
         radii = self._radii[:, None] * scale
         for index in np.argsort(scale.mean(axis=1)):  # far ones first
-            for size, shift, brightness in _LAYERS:
-                colour = tuple(np.minimum(self._colours[index] * brightness, 255).astype(int))
+            for (size, shift, _), colour in zip(_LAYERS, self._shades[index], strict=True):
                 moved = pixels[index] + _LIGHT * shift * radii[index][:, None]
                 _draw_limb(draw, moved, radii[index] * size, 1.0, colour)
         return picture.reduce(_OVERSAMPLING).tobytes()
@@ -80,20 +83,29 @@ def _colour(joint_name: str) -> FloatArray:
     return {"left": _LEFT, "right": _RIGHT}.get(side, _MIDDLE)
 
 
+def _shade(colour: FloatArray, brightness: float) -> tuple[int, ...]:
+    return tuple(np.minimum(colour * brightness, 255).astype(int).tolist())
+
+
 def _draw_limb(
     draw: ImageDraw.ImageDraw, ends: FloatArray, radii: FloatArray, flatness: float, colour: tuple[int, ...]
 ) -> None:
     """A line with round ends; flatness 1 is round, less is as if lying on the floor."""
-    stretch = np.array([1.0, flatness])
-    along = (ends[1] - ends[0]) / stretch
-    along = along / max(float(np.hypot(*along)), 1e-6)
-    side = np.array([-along[1], along[0]]) * stretch
-    corners = (ends[0] + side * radii[0], ends[1] + side * radii[1])
-    others = (ends[1] - side * radii[1], ends[0] - side * radii[0])
-    draw.polygon([tuple(corner) for corner in (*corners, *others)], fill=colour)
-    for end, radius in zip(ends, radii, strict=True):
-        reach = radius * stretch
-        draw.ellipse((*(end - reach), *(end + reach)), fill=colour)
+    # Plain numbers: numpy takes several times as long for so few.
+    (x0, y0), (x1, y1) = ends.tolist()
+    r0, r1 = radii.tolist()
+    along, down = x1 - x0, (y1 - y0) / flatness
+    length = max(math.hypot(along, down), 1e-6)
+    side, over = -down / length, along / length * flatness
+    draw.polygon(
+        (
+            *(x0 + side * r0, y0 + over * r0, x1 + side * r1, y1 + over * r1),
+            *(x1 - side * r1, y1 - over * r1, x0 - side * r0, y0 - over * r0),
+        ),
+        fill=colour,
+    )
+    for x, y, radius in ((x0, y0, r0), (x1, y1, r1)):
+        draw.ellipse((x - radius, y - radius * flatness, x + radius, y + radius * flatness), fill=colour)
 
 
 def _draw_grid(draw: ImageDraw.ImageDraw, camera: Camera) -> None:
@@ -108,6 +120,7 @@ def _draw_grid(draw: ImageDraw.ImageDraw, camera: Camera) -> None:
         starts, stops = pixels[a].reshape(-1, 2), pixels[b].reshape(-1, 2)
         strength = ((near[a] + near[b]) / 2).reshape(-1, 1)
         colours = (_SKY_BOTTOM * (1 - strength) + _GRID * strength).astype(int)
-        for start, stop, colour, shown in zip(starts, stops, colours, strength[:, 0], strict=True):
-            if shown > 0.02:
-                draw.line((*start, *stop), fill=tuple(colour), width=thickness)
+        shown = strength[:, 0] > _FAINTEST
+        lines = np.concatenate([starts, stops], axis=1)[shown].tolist()
+        for line, colour in zip(lines, colours[shown].tolist(), strict=True):
+            draw.line(line, fill=tuple(colour), width=thickness)
