@@ -83,7 +83,7 @@ def _live(arguments: Sequence[str]) -> int:
         runner = LiveRunner(dancer, session, source, sinks, live_options)
         if not (options.quiet or options.json):
             names = ", ".join(sink.name for sink in sinks) or "nowhere"
-            print(f"{source.name} -> {dancer.manifest.name} ({dancer.backend.reason}) -> {names}", flush=True)
+            print(f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True)
         return _run(runner, options, viewers)
     finally:
         source.close()
@@ -105,6 +105,8 @@ def _run(runner: LiveRunner, options: argparse.Namespace, viewers: LiveViewers |
         signal.signal(number, lambda *_: runner.stop())
     try:
         last = runner.run(show, interval_s)
+        if record:
+            record.write(last)
     finally:
         printer.close()
         if record:

@@ -77,6 +77,7 @@ def test_json_and_telemetry_are_json_lines(bundle_path: Path, tmp_path: Path) ->
     recorded = [json.loads(line) for line in record.read_text().splitlines()]
     assert len(recorded) >= 2
     assert recorded[0]["frames"] < recorded[1]["frames"]
+    assert recorded[-1]["frames"] == 144
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -182,7 +182,7 @@ def test_energy_zero_stands_and_energy_two_moves_more(dancer: Dancer) -> None:
 def test_root_travels_but_stays_on_the_floor(dancer: Dancer) -> None:
     session = dancer.session(seed=2)
     farthest = 0.0
-    for chunk in dance(session, 900):
+    for chunk in dance(session, 300):
         farthest = max(farthest, float(np.linalg.norm(chunk.root_position[:, 0::2], axis=1).max()))
     assert 0.1 < farthest <= 3.0
 

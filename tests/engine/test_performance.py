@@ -12,6 +12,7 @@ from bailando.engine.dancer import Dancer
 from bailando.engine.generate import generate, generate_samples
 from bailando.engine.performance import MusicReading, Performance, frame_count
 from bailando.engine.session import MotionChunk
+from bailando.errors import InputError
 from tests.engine.synthetic_bundle import write_synthetic_bundle
 
 RATE = 24000
@@ -125,6 +126,15 @@ def test_generated_file_equals_the_performance_of_its_samples(dancer: Dancer, tm
 
 def test_song_of_another_rate_lasts_as_long(dancer: Dancer) -> None:
     assert generate(dancer, SONG).duration_s == pytest.approx(16.0, abs=0.05)
+
+
+def test_song_longer_than_two_hours_is_refused_unread(dancer: Dancer, tmp_path: Path) -> None:
+    path = tmp_path / "night.wav"
+    with soundfile.SoundFile(path, "w", 2000, 1, "PCM_U8") as file:
+        for _ in range(8):
+            file.write(np.zeros(2000 * 1000, np.float32))
+    with pytest.raises(InputError, match=r"at most 2\.0 h"):
+        generate(dancer, path)
 
 
 def test_samples_at_the_feature_rate_can_be_danced_directly(dancer: Dancer) -> None:
