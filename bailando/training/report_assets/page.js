@@ -58,7 +58,7 @@ function drawBones(view, joints, colourOf, thickness) {
   const head = points[15];
   context.fillStyle = colourOf(15);
   context.beginPath();
-  context.arc(head[0], head[1] - 45 * head[2], Math.max(2, 95 * head[2]), 0, 7);
+  context.arc(head[0], head[1] - 40 * head[2], Math.max(2, 85 * head[2]), 0, 7);
   context.fill();
 }
 
@@ -129,7 +129,7 @@ function sizes() {
     type: "bar", orientation: "h", x: counts, y: names, text: texts, textposition: "auto", cliponaxis: false,
     marker: { color: EMBER }, textfont: { color: "#16110e" }, outsidetextfont: { color: BONE },
     hovertemplate: "%{x:,} parameters<extra></extra>",
-  }], { showlegend: false, hovermode: "closest", margin: { l: 120, r: 60, t: 8, b: 34 },
+  }], { showlegend: false, hovermode: "closest", margin: { l: 120, r: 60, t: 8, b: 52 },
     xaxis: { ...AXIS, title: { text: "parameters", standoff: 4 } }, yaxis: { ...AXIS } });
 }
 
