@@ -12,6 +12,8 @@ from bailando.errors import BailandoError, ExportError
 
 _PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
 _EPILOG = """\
+bailando-export CHECKPOINT -o BUNDLE
+bailando-export --official-vqvae V.pt --official-gpt G.pt -o BUNDLE
 bailando-export inspect BUNDLE   print what a bundle holds
 bailando-export verify BUNDLE    check hashes, shapes and a short deterministic run
 """
@@ -72,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help=".pt file that training saved")
+    parser.add_argument(
+        "checkpoint", type=Path, nargs="?", metavar="CHECKPOINT", help=".pt file that training saved"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
     parser.add_argument("--zip", action="store_true", help="write a single .zip")
     parser.add_argument("--batch", type=int, default=1, metavar="N", help="dancers per step (default 1)")
@@ -104,20 +108,72 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X.Y",
         help="GPU generation of the engines, may be repeated (for example 8.9)",
     )
+    _add_official(parser)
     return parser
+
+
+def _add_official(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("published checkpoints, instead of CHECKPOINT")
+    group.add_argument(
+        "--official-vqvae", type=Path, metavar="V.pt", help="pose VQ-VAE with its root decoder"
+    )
+    group.add_argument("--official-gpt", type=Path, metavar="G.pt", help="GPT, with or without critic")
+    group.add_argument(
+        "--lookahead-tokens",
+        type=int,
+        metavar="N",
+        help="codes of future that the decoder sees, 0 to 25 (default: the fewest within 2 %% of the joints' "
+        "deviation)",
+    )
+    group.add_argument(
+        "--shift", type=int, metavar="S", help="cut the GPT's full window back to S steps (default: slide it)"
+    )
+    group.add_argument(
+        "--rhythm-features",
+        action="store_true",
+        help="compute onset, beat and tempogram, which were zero when the published weights were trained",
+    )
+
+
+def _export_official(options: argparse.Namespace, output: Path) -> int:
+    from bailando.export.official_bundle import OfficialOptions, export_official
+    from bailando.export.report import official_lines
+
+    if options.checkpoint or not (options.official_vqvae and options.official_gpt):
+        raise ExportError("give both --official-vqvae and --official-gpt, and no CHECKPOINT")
+    if options.precision != "fp32" or options.batch != 1 or options.tensorrt or options.compute_capability:
+        raise ExportError("published checkpoints are exported as fp32 for one dancer: drop the other options")
+    official = OfficialOptions(
+        lookahead=options.lookahead_tokens,
+        shift=options.shift,
+        rhythm=options.rhythm_features,
+        music=options.music,
+        opset=options.opset,
+    )
+    result = export_official(options.official_vqvae, options.official_gpt, output, official)
+    print("\n".join(official_lines(result)))
+    return 0
 
 
 def _export(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     if missing := [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]:
         raise ExportError(f"{', '.join(missing)} not installed: pip install 'bailando[export]'")
+    output = options.output
+    if options.zip and output.suffix != ".zip":
+        output = output.with_name(output.name + ".zip")
+    if options.official_vqvae or options.official_gpt:
+        return _export_official(options, output)
+    return _export_checkpoint(options, output)
+
+
+def _export_checkpoint(options: argparse.Namespace, output: Path) -> int:
     from bailando.export.exporter import ExportOptions, export_checkpoint
     from bailando.export.report import export_lines
     from bailando.models.checkpoint import load_checkpoint
 
-    output = options.output
-    if options.zip and output.suffix != ".zip":
-        output = output.with_name(output.name + ".zip")
+    if options.checkpoint is None:
+        raise ExportError("no checkpoint given: name the .pt file that training saved")
     export_options = ExportOptions(
         batch=options.batch,
         opset=options.opset,

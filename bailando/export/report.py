@@ -10,8 +10,10 @@ from bailando.engine.specs import GraphSpec, TensorSpec
 
 if TYPE_CHECKING:
     from bailando.export.exporter import ExportResult
+    from bailando.export.official_bundle import OfficialResult
     from bailando.export.precision import Agreement
     from bailando.export.tensorrt import BuiltEngine
+    from bailando.export.validation import Comparison
 
 _COLUMNS = (
     ("precision", "{:<13}"),
@@ -70,20 +72,57 @@ def _engine_run(run: Mapping[str, Any]) -> str:
     )
 
 
+def validation_lines(validation: Mapping[str, Comparison]) -> list[str]:
+    """Return one line per graph: how it compares with torch."""
+    codes = {True: ", greedy codes identical", False: ", greedy codes differ", None: ""}
+    return [
+        f"{name}: {comparison.steps} steps against torch, outputs within "
+        f"{comparison.max_abs_output:.1e}, state within {comparison.max_abs_state:.1e}"
+        f"{codes[comparison.greedy_codes_identical]}"
+        for name, comparison in validation.items()
+    ]
+
+
+def official_lines(result: OfficialResult) -> list[str]:
+    """Return the summary that the command prints after an export of published checkpoints."""
+    manifest = result.bundle.manifest
+    measured = manifest.validation
+    lines = validation_lines(result.validation)
+    lines.append("greedy codes as the published sampling's, window " + str(measured["window"]))
+    errors = ", ".join(f"{n}: {error:.2%}" for n, error in result.truncation.items())
+    lines.append(f"error of the joints (of their deviation) by tokens of look-ahead: {errors}")
+    delay = (result.lookahead + manifest.music_lead_tokens) / manifest.token_rate_hz
+    lines.append(
+        f"look-ahead {result.lookahead} tokens and music lead {manifest.music_lead_tokens}: motion comes "
+        f"{delay:.2f} s after its music"
+    )
+    for name, value in measured["ms_per_step"].items():
+        lines.append(
+            f"{name}: {value:.2f} ms per step on one CPU thread, {1000 / manifest.token_rate_hz:.0f} at most"
+        )
+    features = measured["approximations"]["features"]
+    for name, figures in features.get("groups", {}).items():
+        lines.append(
+            f"feature {name}: error {figures['rms_over_deviation']:.2f} of the deviation, correlation "
+            f"{figures['correlation']:.2f} with the published ones"
+        )
+    if "not_measured" in features:
+        lines.append(f"features not compared with the published ones: {features['not_measured']}")
+    lines.append(f"rhythm features: {measured['approximations']['rhythm']}")
+    return [*lines, _written(result.bundle)]
+
+
+def _written(bundle: Bundle) -> str:
+    total = sum(entry.bytes for entry in bundle.manifest.files.values())
+    return f"wrote {bundle.path} ({total / 1e6:.2f} MB)"
+
+
 def export_lines(result: ExportResult) -> list[str]:
     """Return the summary that the command prints after an export."""
-    lines = []
-    for name, comparison in result.validation.items():
-        codes = {True: ", greedy codes identical", False: ", greedy codes differ", None: ""}
-        lines.append(
-            f"{name}: {comparison.steps} steps against torch, outputs within "
-            f"{comparison.max_abs_output:.1e}, state within {comparison.max_abs_state:.1e}"
-            f"{codes[comparison.greedy_codes_identical]}"
-        )
+    lines = validation_lines(result.validation)
     lines += precision_table(result.agreements, result.times_ms)
     lines += engine_lines(result.engines, result.engine_runs)
-    total = sum(entry.bytes for entry in result.bundle.manifest.files.values())
-    return [*lines, f"wrote {result.bundle.path} ({total / 1e6:.2f} MB)"]
+    return [*lines, _written(result.bundle)]
 
 
 def bundle_lines(bundle: Bundle) -> list[str]:

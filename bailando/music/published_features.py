@@ -1,9 +1,10 @@
 """The published models' 438 features, causally: one vector per music token, 7.5 a second.
 
 The published features are computed on whole files with windows centred on their frames. Here the
-window of each frame ends with its token, running maxima stand in for those of the file, and the tempogram
-sees the past alone, as at the end of a file. Columns: 20 MFCC, 20 MFCC deltas, 12 chroma (harmonic
-part), onset strength (percussive part), beat, tempogram of 384 lags.
+window of each token ends with it (so a vector is about the frame `LAG_TOKENS` before), running maxima
+stand in for those of the file, and the tempogram sees the past alone, as at the end of a file. Columns:
+20 MFCC, 20 MFCC deltas, 12 chroma (harmonic part), onset strength (percussive part), beat, tempogram of
+384 lags.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ MFCCS = 20
 LAGS = 384
 ONSET, BEAT, TEMPOGRAM = 52, 53, slice(54, 438)
 RHYTHM = slice(52, 438)
+LAG_TOKENS = 2
+"""A vector stands for the published frame so many tokens before the one it ends with."""
+# The published onset strength comes two frames after the sound it tells of.
+_ONSET_LAG = LAG_TOKENS + 1
 _MEDIAN_FRAMES = 31
 _RANGE_DB = 80.0
 
@@ -125,8 +130,9 @@ class PublishedFeatures:
         self._loudest_db = -np.inf
         self._loudest_beat_db = -np.inf
         self._mfcc = np.zeros((3, MFCCS))
+        self._chroma_before = np.zeros(12)
         self._beat_db = np.zeros(len(self._mel))
-        self._envelope = np.zeros(LAGS // 2)
+        self._envelope = np.zeros(LAGS // 2 + _ONSET_LAG)
         self._last_phase = 0.0
 
     def step(self, samples: NDArray[np.floating[Any]], frames: Float32Array) -> Float32Array:
@@ -155,7 +161,7 @@ class PublishedFeatures:
         harmonic, percussive = self._separate(magnitude)
         chroma = self._chroma @ (harmonic * magnitude) ** 2
         chroma = np.sqrt(chroma)
-        out[40:52] = chroma / max(float(chroma.max()), 1e-9)
+        out[40:52], self._chroma_before = self._chroma_before, chroma / max(float(chroma.max()), 1e-9)
         if self.spec.rhythm:
             self._rhythm(percussive**2 * power, frames, out)
         return out
@@ -171,14 +177,14 @@ class PublishedFeatures:
         self._samples = np.concatenate([self._samples, decimated])[-N_FFT:]
 
     def _timbre(self, power: FloatArray) -> FloatArray:
-        """Return 20 MFCC and their change over the last two tokens, halved."""
+        """Return the 20 MFCC of the token before and half their change from the one before to the newest."""
         level_db = 10.0 * np.log10(np.maximum(self._mel @ power, 1e-10))
         self._loudest_db = max(self._loudest_db, float(level_db.max()))
         mfcc = self._cosines @ np.maximum(level_db, self._loudest_db - _RANGE_DB)
         if self._heard == 1:
             self._mfcc[:] = mfcc
         self._mfcc = np.concatenate([self._mfcc[1:], mfcc[None]])
-        return np.concatenate([mfcc, (self._mfcc[2] - self._mfcc[0]) / 2])
+        return np.concatenate([self._mfcc[1], (self._mfcc[2] - self._mfcc[0]) / 2])
 
     def _separate(self, magnitude: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the shares (bins,) of the harmonic and percussive parts, by medians (Fitzgerald 2010)."""
@@ -196,11 +202,11 @@ class PublishedFeatures:
         level_db = np.maximum(level_db, self._loudest_beat_db - _RANGE_DB)
         rise = np.maximum(level_db - self._beat_db, 0.0) if self._heard > 1 else np.zeros(len(level_db))
         self._beat_db = level_db
-        onset = float(np.median(rise))
-        self._envelope = np.concatenate([self._envelope[1:], [onset]])
-        out[ONSET] = onset
+        self._envelope = np.concatenate([self._envelope[1:], [float(np.median(rise))]])
+        heard = self._envelope[:-_ONSET_LAG]
+        out[ONSET] = heard[-1]
         out[BEAT] = self._has_beat(frames)
-        out[TEMPOGRAM] = _tempogram(self._envelope)
+        out[TEMPOGRAM] = _tempogram(heard)
 
     def _has_beat(self, frames: Float32Array) -> float:
         """Whether the tracked phase passes 0 within the token."""
