@@ -20,10 +20,8 @@ from bailando.motion.motion import Motion, load_npz
 from bailando.motion.pose import TURN, VELOCITY, decode_motion, encode_pose
 from bailando.motion.retarget import retarget
 from bailando.music.audio import load_mono
-from bailando.training.config import PairingConfig
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.metrics.figures import FRAME_RATE_HZ, Dance
-from bailando.training.pairing import dance_beats
 from bailando.training.songs import Song, analyse_song, beat_times, find_songs
 
 logger = logging.getLogger(__name__)
@@ -158,6 +156,10 @@ def match_song(name: str, songs: Sequence[Song]) -> Song | None:
 
 def own_beats(positions: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
     """Return the nearly regular beat grid of a dance without music, frames."""
+    # Here, so that a command line that only lists its commands need not load torch.
+    from bailando.training.config import PairingConfig
+    from bailando.training.pairing import dance_beats
+
     return dance_beats(positions, PairingConfig())
 
 

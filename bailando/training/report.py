@@ -15,14 +15,12 @@ import numpy as np
 from bailando.engine.dancer import Dancer
 from bailando.engine.generate import generate_samples
 from bailando.errors import ConfigError, InputError, OutputError
-from bailando.models.checkpoint import load_checkpoint
 from bailando.motion.motion import load_npz
 from bailando.motion.skeleton import Skeleton
 from bailando.music.audio import load_mono
-from bailando.training import report_content as content
-from bailando.training.report_content import Json
 from bailando.training.songs import analyse_song, beat_times
 
+Json = dict[str, Any]
 _AUDIO_RATE_HZ = 24000
 
 
@@ -92,6 +90,10 @@ def run_report(options: ReportOptions) -> Path:
 
 def gather(options: ReportOptions) -> Json:
     """Return everything that the page shows."""
+    # Here, so that a command line that only lists its commands need not load torch.
+    from bailando.models.checkpoint import load_checkpoint
+    from bailando.training import report_content as content
+
     logs = sorted(options.run.glob("*.jsonl"), key=lambda path: path.stat().st_mtime)
     stages = [
         content.stage_curves(path.stem, records) for path in logs if (records := content.read_log(path))
@@ -117,6 +119,8 @@ def gather(options: ReportOptions) -> Json:
 
 def _dance(options: ReportOptions) -> Json | None:
     """Return the dance to show, if there is one."""
+    from bailando.training import report_content as content
+
     if options.bundle is None and options.dance is None:
         return None
     samples, beats_s, audio = np.zeros(0, np.float32), np.zeros(0), None
