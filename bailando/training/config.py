@@ -38,6 +38,8 @@ class PairingConfig:
         Of the dynamic-programming beat tracker on the dance (see `librosa.beat.beat_track`).
     smoothing_frames
         Deviation of the Gaussian over the joint speed, frames.
+    steady_beats
+        Deviation of the Gaussian over the intervals between beats, beats (see `retiming`).
     """
 
     draws: int = 10
@@ -48,6 +50,7 @@ class PairingConfig:
     min_agreement: float = 0.3
     tightness: float = 100.0
     smoothing_frames: float = 5.0
+    steady_beats: float = 3.0
 
     def __post_init__(self) -> None:
         _require(1 <= self.draws <= 1000, f"draws is {self.draws}, expected 1 to 1000")
@@ -62,6 +65,7 @@ class PairingConfig:
             "expected about an octave, such as 0.75 to 1.33",
         )
         _require(self.tightness > 0, f"tightness is {self.tightness}, expected more than 0")
+        _require(self.steady_beats > 0, f"steady_beats is {self.steady_beats}, expected more than 0")
         _require(
             self.smoothing_frames > 0, f"smoothing_frames is {self.smoothing_frames}, expected more than 0"
         )
@@ -237,6 +241,9 @@ class GPTStageConfig:
         Largest fraction of input codes replaced by others; each window has its own, smaller ones more
         often. The model learns to come back from its own mistakes and to follow the music where the
         codes tell it little.
+    shift_frames
+        The codes that the model is told wander up to so many frames before or after those danced. Their
+        timing is thus unsure, as that of a dancer's own past is; only the music tells when it is time.
     neighbour_share
         Fraction of the replaced codes that become one of the nearest codes of the codebook instead of
         any code.
@@ -255,7 +262,8 @@ class GPTStageConfig:
     window_tokens: int = 64
     label_smoothing: float = 0.05
     dropout: float = 0.2
-    code_noise: float = 0.8
+    code_noise: float = 0.6
+    shift_frames: int = 6
     neighbour_share: float = 0.5
     mel_dropout: float = 0.5
     style_dropout: float = 0.3
@@ -265,6 +273,7 @@ class GPTStageConfig:
 
     def __post_init__(self) -> None:
         _require(self.window_tokens >= 2, f"window_tokens is {self.window_tokens}, expected at least 2")
+        _require(0 <= self.shift_frames <= 60, f"shift_frames is {self.shift_frames}, expected 0 to 60")
         fractions = ("label_smoothing", "dropout", "code_noise", "mel_dropout", "style_dropout")
         for name in (*fractions, "neighbour_share"):
             value = getattr(self, name)

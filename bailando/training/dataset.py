@@ -2,7 +2,7 @@
 
 ``index.json`` holds everything but the numbers; ``motion/<segment>.upper.npy`` (2, T, 90) and
 ``.lower.npy`` (2, T, 62) hold the pose channels, plain then mirrored, ``.positions.npy`` (T, 24, 3) the
-joints in metres, all float32;
+joints in metres, all float32; ``.beats.npy`` its beats in frames;
 ``music/<segment>.npy`` (draws, preroll + T, F) the features of the songs drawn for it, float16.
 """
 
@@ -28,7 +28,10 @@ Float32Array = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Segment:
-    """One clean stretch of motion: `frames` at 60 Hz, of one recording."""
+    """One clean stretch of motion: `frames` at 60 Hz, of one recording.
+
+    ``speed_deviation`` is the deviation of its speed from the recording's (see `retiming`).
+    """
 
     name: str
     recording: str
@@ -37,6 +40,7 @@ class Segment:
     style: str
     split: Split
     frames: int
+    speed_deviation: float = 0.0
 
     @property
     def file_stem(self) -> str:

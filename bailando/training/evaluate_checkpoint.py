@@ -47,7 +47,7 @@ def checkpoint_figures(path: Path, data_folder: Path) -> dict[str, float]:
 
 def _token_accuracy(checkpoint: DancerCheckpoint, dataset: Dataset, split: Split) -> dict[str, float]:
     tokens = tokenise(dataset, split, checkpoint.upper_vqvae, checkpoint.lower_vqvae)
-    longest = max((len(sequence.upper) for sequence in tokens.sequences), default=0)
+    longest = tokens.longest_tokens
     if longest < 2:
         raise InputError("held-out motion is shorter than two tokens: prepare a larger data set")
     hits, count = torch.zeros(2), 0

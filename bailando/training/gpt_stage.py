@@ -63,7 +63,9 @@ class GPTStage:
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw a batch and return the smoothed cross-entropy and the accuracy of both halves."""
         stage = self.config.gpt
-        batch = self.train_tokens.draw(stage.window_tokens, self.optimiser.batch_size, generator)
+        batch = self.train_tokens.draw(
+            stage.window_tokens, self.optimiser.batch_size, generator, stage.shift_frames
+        )
         left_open = torch.rand(batch.style.shape, generator=generator) < stage.style_dropout
         style = torch.where(left_open, 0, batch.style)
         noisy = self.noise(batch, generator)
@@ -129,10 +131,10 @@ class CodeNoise:
         self.neighbours = tuple(_nearest(half.codebook.vectors.cpu()) for half in (upper, lower))
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return noisy copies of the batch's codes ``[B, T]``."""
+        """Return noisy copies of the codes that the batch sees ``[B, T]``."""
         level = self.largest * torch.rand((len(batch.upper), 1), generator=generator).square()
-        upper = self._spoil(batch.upper, self.neighbours[0], level, generator)
-        lower = self._spoil(batch.lower, self.neighbours[1], level, generator)
+        upper = self._spoil(batch.upper_seen, self.neighbours[0], level, generator)
+        lower = self._spoil(batch.lower_seen, self.neighbours[1], level, generator)
         return upper, lower
 
     def _spoil(self, codes: Tensor, neighbours: Tensor, level: Tensor, generator: torch.Generator) -> Tensor:

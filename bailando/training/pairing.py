@@ -156,7 +156,8 @@ def _read_cubic(samples: npt.NDArray[np.float32], at: FloatArray) -> npt.NDArray
 
 
 def pair_segment(
-    positions: npt.NDArray[np.floating[Any]],
+    beats: FloatArray,
+    frames: int,
     songs: Sequence[Song],
     config: PairingConfig,
     rng: np.random.Generator,
@@ -165,8 +166,10 @@ def pair_segment(
 
     Parameters
     ----------
-    positions : ndarray, (T, J, 3)
-        The motion, 60 Hz, metres.
+    beats : ndarray, (n,)
+        Frames of the motion's beats.
+    frames
+        Length T of the motion, 60 Hz.
     songs
         To draw from; songs whose tempo does not fit are passed over.
     config, rng
@@ -185,8 +188,7 @@ def pair_segment(
     InputError
         If no song fits the motion's tempo.
     """
-    frames = len(positions)
-    grid = extend_grid(dance_beats(positions, config), -config.preroll_frames, frames + FRAME_RATE_HZ)
+    grid = extend_grid(beats, -config.preroll_frames, frames + FRAME_RATE_HZ)
     fitting = _fitting_songs(songs, grid, config)
     order = rng.permutation(len(fitting))
     features = np.zeros((config.draws, config.preroll_frames + frames, FeatureSpec().frame_dim), np.float16)
@@ -203,7 +205,7 @@ def pair_segment(
                 "ratio": round(ratio, 4),
                 "song_start_s": round(float(np.interp(preroll / FRAME_RATE_HZ, dance_s, song_s)), 3),
                 "preroll_frames": preroll,
-                "beats": [int(beat) for beat in grid if 0 <= beat < frames],
+                "beats": [round(float(beat), 2) for beat in grid if 0 <= beat < frames],
             }
         )
     return features, draws

@@ -15,12 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from bailando.errors import BailandoError, InputError
-from bailando.motion.motion import Motion
 from bailando.motion.skeleton import Skeleton
 from bailando.music.features import FeatureSpec
 from bailando.training.config import PrepareConfig
 from bailando.training.dataset import FORMAT, VERSION, Segment, write_array, write_index
 from bailando.training.pairing import pair_segment
+from bailando.training.retiming import Retimed, retime
 from bailando.training.segments import Loss, at_speed, load_segments, pose_arrays
 from bailando.training.songs import Song, analyse_song, find_songs
 from bailando.training.sources import (
@@ -91,9 +91,10 @@ def prepare(
             style=recording.style,
             split=sides[recording.name],
             frames=frames,
+            speed_deviation=speed_deviation,
         )
         for recording, result in zip(recordings, prepared, strict=True)
-        for name, frames in result["segments"]
+        for name, frames, speed_deviation in result["segments"]
     ]
     if not segments:
         raise InputError(f"no stretch of {config.min_segment_frames} clean frames found: give longer motion")
@@ -141,9 +142,11 @@ class _MusicJob:
 
 
 def _prepare_motion(job: _MotionJob) -> dict[str, Any]:
-    """Write the arrays of one recording; return its segments (name, frames) and losses."""
-    motion_config = dataclasses.replace(job.config, pairing=type(job.config.pairing)(), seed=0)
-    key = _key(job.recording, motion_config, job.speeds, job.recording.path.stat().st_size)
+    """Write the arrays of one recording; return its segments (name, frames, deviation) and losses."""
+    pairing = job.config.pairing
+    options = dataclasses.replace(job.config, pairing=type(pairing)(), seed=0)
+    beats = pairing.tightness, pairing.smoothing_frames, pairing.steady_beats
+    key = _key(job.recording, options, beats, job.speeds, job.recording.path.stat().st_size)
     folder = job.output / "motion"
     note = folder / f"{job.recording.name.replace('/', '__')}.json"
     if (done := _finished(note, key)) is not None:
@@ -156,18 +159,20 @@ def _prepare_motion(job: _MotionJob) -> dict[str, Any]:
     for number, motion in enumerate(motions):
         for speed in job.speeds:
             name = f"{job.recording.name}/{number}" + (f"@{speed:g}" if speed != 1 else "")
-            segments.append((name, _write_motion(folder, name, at_speed(motion, speed))))
+            retimed = retime(at_speed(motion, speed), pairing)
+            _write_motion(folder, name, retimed)
+            segments.append((name, retimed.motion.frame_count, round(retimed.speed_deviation, 4)))
     return _finish(note, key, {"segments": segments, "losses": [dataclasses.asdict(loss) for loss in losses]})
 
 
-def _write_motion(folder: Path, name: str, motion: Motion) -> int:
-    """Write the arrays of one segment; return its frames."""
-    upper, lower, positions = pose_arrays(motion)
+def _write_motion(folder: Path, name: str, retimed: Retimed) -> None:
+    """Write the arrays of one segment."""
+    upper, lower, positions = pose_arrays(retimed.motion)
     stem = name.replace("/", "__")
     write_array(folder / f"{stem}.upper.npy", upper)
     write_array(folder / f"{stem}.lower.npy", lower)
     write_array(folder / f"{stem}.positions.npy", positions)
-    return motion.frame_count
+    write_array(folder / f"{stem}.beats.npy", retimed.beats)
 
 
 def _prepare_music(
@@ -211,15 +216,20 @@ def _pair(job: _MusicJob) -> list[dict[str, Any]]:
     """Write the music of one segment; return what was drawn."""
     folder = job.output / "music"
     stem = job.segment.file_stem
-    positions = np.load(job.output / "motion" / f"{stem}.positions.npy", mmap_mode="r", allow_pickle=False)
-    digest = hashlib.sha256(positions.tobytes()).hexdigest()
-    key = _key([song.name for song in job.songs], job.config.pairing, job.config.seed, digest)
+    beats = np.load(job.output / "motion" / f"{stem}.beats.npy", allow_pickle=False)
+    key = _key(
+        [song.name for song in job.songs],
+        job.config.pairing,
+        job.config.seed,
+        job.segment.frames,
+        beats.tolist(),
+    )
     note = folder / f"{stem}.json"
     if (done := _finished(note, key)) is not None:
         return list(done["draws"])
     seed = int.from_bytes(hashlib.sha256(job.segment.name.encode()).digest()[:8], "little")
     rng = np.random.default_rng([job.config.seed, seed])
-    features, draws = pair_segment(np.asarray(positions), job.songs, job.config.pairing, rng)
+    features, draws = pair_segment(beats, job.segment.frames, job.songs, job.config.pairing, rng)
     write_array(folder / f"{stem}.npy", features)
     return list(_finish(note, key, {"draws": draws})["draws"])
 

@@ -1,4 +1,4 @@
-"""Motion as codes: every stretch at all eight frame offsets, plain and mirrored, with its music tokens."""
+"""Motion as codes: every stretch encoded at all frame offsets, plain and mirrored, with its music."""
 
 from __future__ import annotations
 
@@ -13,25 +13,40 @@ from torch import Tensor
 
 from bailando.errors import InputError
 from bailando.models.vqvae import PoseVQVAE
-from bailando.training.dataset import Dataset, Split
+from bailando.training.dataset import Dataset, Segment, Split
 
 
 class Batch(NamedTuple):
     """Windows of T tokens.
 
     ``music`` ``[B, T, 8 F]``, ``upper`` and ``lower`` ``[B, T]`` int64, ``style`` ``[B]`` int64. Music token
-    j covers the frames of code j; the model predicts code j + 1 from both.
+    j covers the frames of code j; the model predicts code j + 1 from both. ``upper_seen`` and
+    ``lower_seen`` are the codes that the model is told: those danced, or those of some frames before or after.
     """
 
     music: Tensor
     upper: Tensor
     lower: Tensor
+    upper_seen: Tensor
+    lower_seen: Tensor
     style: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """The codes of one stretch of motion at one offset, plain or mirrored, and where its music lies."""
+    """One stretch of motion, plain or mirrored, as codes.
+
+    Parameters
+    ----------
+    upper, lower : Tensor, ``[frames - 7]`` int64
+        Code number n stands for the frames n to n + 7.
+    style
+        Number of its style.
+    music : ndarray, ``(draws, preroll + frames, F)``
+        Features of the songs drawn for it.
+    first_frame
+        Feature frame of its frame 0.
+    """
 
     upper: Tensor
     lower: Tensor
@@ -48,7 +63,7 @@ class TokenSequences:
     sequences
         Drawn from in proportion to their length.
     frames_per_token
-        Feature frames concatenated to a music token.
+        Frames of a code, and feature frames concatenated to a music token.
     """
 
     def __init__(self, sequences: list[Sequence], frames_per_token: int) -> None:
@@ -56,50 +71,81 @@ class TokenSequences:
         self.frames_per_token = frames_per_token
 
     @property
-    def token_count(self) -> int:
-        """Codes of each half in all sequences."""
-        return sum(len(sequence.upper) for sequence in self.sequences)
+    def longest_tokens(self) -> int:
+        """Tokens of the longest sequence."""
+        return max((self._tokens(sequence) for sequence in self.sequences), default=0)
 
-    def draw(self, tokens: int, count: int, generator: torch.Generator) -> Batch:
-        """Return random windows; the song is one of those drawn for the motion."""
-        usable = [sequence for sequence in self.sequences if len(sequence.upper) > tokens]
+    def draw(self, tokens: int, count: int, generator: torch.Generator, shift_frames: int = 0) -> Batch:
+        """Return random windows at any frame; the song is one of those drawn for the motion.
+
+        Parameters
+        ----------
+        tokens, count
+            Length T and number B of the windows.
+        generator
+            The only source of chance.
+        shift_frames
+            The codes seen wander up to so many frames to either side of those danced.
+        """
+        usable = [sequence for sequence in self.sequences if self._tokens(sequence) > tokens]
         if not usable:
             raise InputError(f"no motion is longer than {tokens} tokens: shorten window_tokens")
-        starts = torch.tensor([float(len(sequence.upper) - tokens) for sequence in usable])
+        span = (tokens - 1) * self.frames_per_token
+        starts = torch.tensor([float(len(sequence.upper) - span) for sequence in usable])
         which = torch.multinomial(starts, count, replacement=True, generator=generator).tolist()
         chances = torch.rand((count, 2), generator=generator, dtype=torch.float64).tolist()
+        shifts = wander(shift_frames, (count, tokens), generator)
         return _stack(
             [
                 self._window(
                     usable[number],
-                    int(place * float(starts[number] + 1)),
-                    tokens,
+                    int(place * float(starts[number])),
+                    shift,
                     int(draw * len(usable[number].music)),
                 )
-                for number, (place, draw) in zip(which, chances, strict=True)
+                for number, (place, draw), shift in zip(which, chances, shifts, strict=True)
             ]
         )
 
     def all_windows(self, tokens: int, batch_size: int) -> Iterator[Batch]:
-        """Yield consecutive windows of all sequences at offset 0, each with another of its songs."""
+        """Yield half-overlapping windows of all sequences from frame 0 on, each with another of its songs."""
         windows = []
+        unshifted = torch.zeros(tokens, dtype=torch.int64)
         for number, sequence in enumerate(self.sequences):
-            if sequence.first_frame % self.frames_per_token:
-                continue
-            for place, start in enumerate(range(0, len(sequence.upper) - tokens + 1, tokens // 2)):
-                windows.append(self._window(sequence, start, tokens, (number + place) % len(sequence.music)))
+            for place, start in enumerate(range(0, self._tokens(sequence) - tokens + 1, max(1, tokens // 2))):
+                draw = (number + place) % len(sequence.music)
+                windows.append(self._window(sequence, start * self.frames_per_token, unshifted, draw))
         for first in range(0, len(windows), batch_size):
             yield _stack(windows[first : first + batch_size])
 
-    def _window(self, sequence: Sequence, start: int, tokens: int, draw: int) -> Batch:
-        first = sequence.first_frame + start * self.frames_per_token
-        frames = np.array(sequence.music[draw, first : first + tokens * self.frames_per_token], np.float32)
+    def _tokens(self, sequence: Sequence) -> int:
+        return (len(sequence.upper) - 1) // self.frames_per_token + 1
+
+    def _window(self, sequence: Sequence, start: int, shift: Tensor, draw: int) -> Batch:
+        tokens, size = len(shift), self.frames_per_token
+        first = sequence.first_frame + start
+        frames = np.array(sequence.music[draw, first : first + tokens * size], np.float32)
+        danced = start + size * torch.arange(tokens)
+        seen = (danced + shift).clamp(0, len(sequence.upper) - 1)
         return Batch(
             music=torch.from_numpy(frames.reshape(tokens, -1)),
-            upper=sequence.upper[start : start + tokens],
-            lower=sequence.lower[start : start + tokens],
+            upper=sequence.upper[danced],
+            lower=sequence.lower[danced],
+            upper_seen=sequence.upper[seen],
+            lower_seen=sequence.lower[seen],
             style=torch.tensor(sequence.style),
         )
+
+
+def wander(reach: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Return random walks ``[B, T]`` of steps -1, 0, 1, reflected at ``reach`` to either side."""
+    if not reach:
+        return torch.zeros(shape, dtype=torch.int64)
+    steps = torch.randint(-1, 2, shape, generator=generator)
+    steps[:, 0] = torch.randint(-reach, reach + 1, shape[:1], generator=generator)
+    # Unfolded, the reflected walk is a free one on a circle of twice the width.
+    circle = (steps.cumsum(dim=1) + reach) % (4 * reach)
+    return torch.where(circle > 2 * reach, 4 * reach - circle, circle) - reach
 
 
 @torch.no_grad()
@@ -113,30 +159,36 @@ def tokenise(dataset: Dataset, split: Split, upper: PoseVQVAE, lower: PoseVQVAE)
     upper, lower
         Trained VQ-VAEs in evaluation mode.
     """
-    frames = upper.config.frames_per_code
-    device = upper.mean.device
     sequences = []
     for segment in dataset.of(split):
-        poses = [np.asarray(half) for half in dataset.pose(segment)]
-        music = dataset.music(segment)
-        for offset in range(frames):
-            length = (segment.frames - offset) // frames * frames
-            window = slice(offset, offset + length)
-            codes = [
-                model.encode(torch.from_numpy(np.array(half[:, window])).to(device)).cpu()
-                for model, half in zip((upper, lower), poses, strict=True)
-            ]
-            sequences += [
-                Sequence(
-                    upper=codes[0][mirror],
-                    lower=codes[1][mirror],
-                    style=dataset.styles.index(segment.style),
-                    music=music,
-                    first_frame=dataset.preroll_frames + offset,
-                )
-                for mirror in range(2)
-            ]
-    return TokenSequences(sequences, frames)
+        codes = [
+            _encode(model, np.asarray(half))
+            for model, half in zip((upper, lower), dataset.pose(segment), strict=True)
+        ]
+        sequences += [_sequence(dataset, segment, codes[0][mirror], codes[1][mirror]) for mirror in range(2)]
+    return TokenSequences(sequences, upper.config.frames_per_code)
+
+
+def _sequence(dataset: Dataset, segment: Segment, upper: Tensor, lower: Tensor) -> Sequence:
+    return Sequence(
+        upper=upper,
+        lower=lower,
+        style=dataset.styles.index(segment.style),
+        music=dataset.music(segment),
+        first_frame=dataset.preroll_frames,
+    )
+
+
+def _encode(model: PoseVQVAE, poses: npt.NDArray[np.float32]) -> Tensor:
+    """Return the codes ``[B, T - 7]`` that start at each frame of poses ``(B, T, C)``."""
+    size = model.config.frames_per_code
+    count = poses.shape[1] - size + 1
+    codes = torch.zeros((len(poses), count), dtype=torch.int64)
+    for offset in range(min(size, count)):
+        length = (poses.shape[1] - offset) // size * size
+        window = torch.from_numpy(np.array(poses[:, offset : offset + length]))
+        codes[:, offset::size] = model.encode(window.to(model.mean.device)).cpu()
+    return codes
 
 
 def _stack(windows: list[Batch]) -> Batch:

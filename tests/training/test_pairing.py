@@ -12,6 +12,7 @@ from bailando.training.config import PairingConfig
 from bailando.training.pairing import dance_beats, extend_grid, pair_segment, song_grid, warp
 from bailando.training.songs import Song, analyse_song, find_songs
 
+BEATS = np.arange(15.0, 200.0, 30.0)
 CONFIG = PairingConfig(draws=2, cold_draws=1, preroll_frames=64)
 
 
@@ -82,28 +83,27 @@ def test_beats_of_a_click_track_are_found(songs: tuple[Song, ...]) -> None:
 
 
 def test_song_beats_fall_on_dance_beats(songs: tuple[Song, ...]) -> None:
-    positions = swinging(600).positions
-    features, draws = pair_segment(positions, songs, CONFIG, np.random.default_rng(0))
+    beats = dance_beats(swinging(600).positions, CONFIG)
+    features, draws = pair_segment(beats, 600, songs, CONFIG, np.random.default_rng(0))
     onset = features[:, CONFIG.preroll_frames :, FeatureSpec().channel_names.index("onset")].astype(float)
     for heard, draw in zip(onset, draws, strict=True):
-        beats = np.array([beat for beat in draw["beats"] if 60 < beat < 540])
+        beats = np.array([round(beat) for beat in draw["beats"] if 60 < beat < 540])
         on_beat = np.max([heard[beats + shift] for shift in (-1, 0, 1)], axis=0).mean()
         off_beat = np.max([heard[beats + 15 + shift] for shift in (-1, 0, 1)], axis=0).mean()
         assert on_beat > 4 * off_beat
 
 
 def test_the_same_seed_draws_the_same_music(songs: tuple[Song, ...]) -> None:
-    positions = swinging(200).positions
-    first = pair_segment(positions, songs, CONFIG, np.random.default_rng(3))
-    second = pair_segment(positions, songs, CONFIG, np.random.default_rng(3))
-    other = pair_segment(positions, songs, CONFIG, np.random.default_rng(4))
+    first = pair_segment(BEATS, 200, songs, CONFIG, np.random.default_rng(3))
+    second = pair_segment(BEATS, 200, songs, CONFIG, np.random.default_rng(3))
+    other = pair_segment(BEATS, 200, songs, CONFIG, np.random.default_rng(4))
     np.testing.assert_array_equal(first[0], second[0])
     assert first[1] == second[1]
     assert not np.array_equal(first[0], other[0])
 
 
 def test_a_cold_draw_hears_nothing_before_the_motion(songs: tuple[Song, ...]) -> None:
-    features, draws = pair_segment(swinging(200).positions, songs, CONFIG, np.random.default_rng(0))
+    features, draws = pair_segment(BEATS, 200, songs, CONFIG, np.random.default_rng(0))
     assert [draw["preroll_frames"] for draw in draws] == [0, 64]
     assert not features[0, :64].any()
     assert features[1, :64].any()
@@ -112,4 +112,4 @@ def test_a_cold_draw_hears_nothing_before_the_motion(songs: tuple[Song, ...]) ->
 def test_songs_that_do_not_fit_are_an_error(songs: tuple[Song, ...]) -> None:
     config = PairingConfig(min_ratio=0.1, max_ratio=0.2)
     with pytest.raises(InputError, match="no song fits"):
-        pair_segment(swinging(200).positions, songs, config, np.random.default_rng(0))
+        pair_segment(BEATS, 200, songs, config, np.random.default_rng(0))
