@@ -58,8 +58,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
     # The judge brings its own options; it needs the engine, not torch's stages.
     from bailando.training.evaluate import add_evaluate_command
+    from bailando.training.report import add_report_command
 
     add_evaluate_command(commands)
+    add_report_command(commands)
     return parser
 
 
