@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     ``music`` ``[B, T, 8 F]``, ``upper`` and ``lower`` ``[B, T]`` int64, ``style`` ``[B]`` int64. Music token
     j covers the frames of code j; the model predicts code j + 1 from both. ``upper_seen`` and
-    ``lower_seen`` are the codes that the model is told: those danced, or those of some frames before or after.
+    ``lower_seen`` are the codes that the model is told: those danced, or those of frames before or after.
     """
 
     music: Tensor
