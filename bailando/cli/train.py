@@ -83,7 +83,7 @@ def _command(
 def _config(arguments: argparse.Namespace) -> TrainConfig:
     import torch
 
-    from bailando.training.config import load_config
+    from bailando.training.config_files import load_config
 
     config = load_config(arguments.config)
     if arguments.seed is not None:

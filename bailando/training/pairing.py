@@ -20,7 +20,7 @@ from bailando.errors import InputError
 from bailando.music.audio import load_mono
 from bailando.music.features import FeatureExtractor, FeatureSpec
 from bailando.training.config import PairingConfig
-from bailando.training.songs import Song, beat_times
+from bailando.training.songs import Song, beat_agreement, beat_times
 
 FRAME_RATE_HZ = 60
 _OVERSAMPLING = 2
@@ -181,7 +181,7 @@ def pair_segment(
         Feature frame ``preroll + n`` belongs to frame n of the motion.
     draws : list of dict
         ``song``, ``ratio`` (speed), ``song_start_s`` (place in the song at frame 0), ``preroll_frames``
-        (music before the motion), ``beats`` (frames of the dance's grid).
+        (music before the motion), ``agreement`` (`beat_agreement`), ``beats`` (frames of the dance's grid).
 
     Raises
     ------
@@ -205,6 +205,7 @@ def pair_segment(
                 "ratio": round(ratio, 4),
                 "song_start_s": round(float(np.interp(preroll / FRAME_RATE_HZ, dance_s, song_s)), 3),
                 "preroll_frames": preroll,
+                "agreement": round(beat_agreement(features[draw, config.preroll_frames :], grid), 3),
                 "beats": [round(float(beat), 2) for beat in grid if 0 <= beat < frames],
             }
         )

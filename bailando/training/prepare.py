@@ -282,5 +282,9 @@ def summary(index: dict[str, Any]) -> str:
     for loss in index["dropped"]:
         reasons[loss["reason"]] = reasons.get(loss["reason"], 0) + loss["frames"]
     lines += [f"dropped {frames / 60:.1f} s: {reason}" for reason, frames in sorted(reasons.items())]
-    lines.append(f"{len(index['songs'])} songs, {sum(map(len, index['pairs'].values()))} pairs")
+    pairs = [pair for drawn in index["pairs"].values() for pair in drawn]
+    lines.append(f"{len(index['songs'])} songs, {len(pairs)} pairs")
+    heard = [pair["agreement"] for pair in pairs if pair["preroll_frames"]]
+    if heard:
+        lines.append(f"the causal beat tracker agrees with the dance's beats by {np.mean(heard):.2f} of 1")
     return "\n".join(lines)

@@ -51,10 +51,12 @@ def retime(motion: Motion, config: PairingConfig) -> Retimed:
     motion : Motion
         At 60 Hz.
     config
-        How beats are found, and over how many of them intervals are smoothed.
+        How beats are found, and over how many of them intervals are smoothed (0: nothing is bent).
     """
     last = motion.frame_count - 1
     beats = extend_grid(dance_beats(motion.positions, config), 0.0, float(last))
+    if not config.steady_beats:
+        return Retimed(motion, beats, 0.0)
     intervals = np.diff(beats)
     steady = np.clip(_smooth(intervals, config.steady_beats), intervals * SLOWEST, intervals * FASTEST)
     times = beats[0] + np.concatenate([[0.0], np.cumsum(steady)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -94,9 +95,7 @@ def analyse_song(path: Path) -> Song:
     if len(beats) < 2:
         return Song(path.stem, path, duration_s, 0.0, (), 0.0)
     beats_s = beats / spec.frame_rate_hz
-    heard = beats[beats > _SETTLING_FRAMES]
-    phasors = features[heard, channel["beat_cos"]] + 1j * features[heard, channel["beat_sin"]]
-    agreement = float(np.abs(phasors.mean())) if len(heard) else 0.0
+    agreement = beat_agreement(features, beats[beats > _SETTLING_FRAMES].astype(np.float64))
     return Song(
         name=path.stem,
         path=path,
@@ -105,6 +104,24 @@ def analyse_song(path: Path) -> Song:
         beats_s=tuple(float(beat) for beat in beats_s),
         agreement=agreement,
     )
+
+
+def beat_agreement(features: npt.NDArray[np.floating[Any]], beats: npt.NDArray[np.floating[Any]]) -> float:
+    """Return how far the causal tracker's phase stands still on given beats: 1 always, 0 no relation.
+
+    Parameters
+    ----------
+    features : ndarray, (T, F)
+        As `FeatureExtractor` makes them.
+    beats : ndarray, (n,)
+        Frames; those outside are left out.
+    """
+    names = FeatureSpec().channel_names
+    frames = beats[(beats >= 0) & (beats < len(features))].astype(np.intp)
+    if not len(frames):
+        return 0.0
+    heard = features[frames].astype(np.float64)
+    return float(np.abs((heard[:, names.index("beat_cos")] + 1j * heard[:, names.index("beat_sin")]).mean()))
 
 
 def beat_times(song: Song) -> npt.NDArray[np.float64]:

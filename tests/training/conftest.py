@@ -6,7 +6,8 @@ import pytest
 from swings import swinging, write_clicks
 
 from bailando.motion.bvh import write_bvh
-from bailando.training.config import TrainConfig, load_config
+from bailando.training.config import TrainConfig
+from bailando.training.config_files import load_config
 from bailando.training.prepare import prepare
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bailando.errors import ConfigError
-from bailando.training.config import load_config, preset_names
+from bailando.training.config_files import load_config, preset_names
 
 
 def test_each_shipped_configuration_names_a_model_of_its_size() -> None:

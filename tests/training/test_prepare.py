@@ -31,7 +31,7 @@ def test_a_data_set_holds_plain_and_mirrored_poses_and_music_for_each(
         music = dataset.music(segment)
         assert music.shape == (2, pairing.preroll_frames + segment.frames, dataset.feature_dim)
         assert [set(pair) for pair in dataset.pairs(segment)] == [
-            {"song", "ratio", "song_start_s", "preroll_frames", "beats"}
+            {"song", "ratio", "song_start_s", "preroll_frames", "agreement", "beats"}
         ] * pairing.draws
 
 
@@ -98,7 +98,8 @@ def test_runs_are_the_stretches_of_true() -> None:
 def test_a_summary_tells_minutes_and_pairs(data_folder: Path) -> None:
     text = summary(Dataset(data_folder).index)
     assert "min to train" in text
-    assert text.endswith("3 songs, 10 pairs")
+    assert "3 songs, 10 pairs\n" in text
+    assert "the causal beat tracker agrees" in text
 
 
 def test_a_folder_without_motion_is_an_error(tmp_path: Path, tiny_config: TrainConfig) -> None:

@@ -40,6 +40,13 @@ def test_a_steady_dance_stays_as_it_is() -> None:
     assert abs(retimed.motion.frame_count - 600) <= 3
 
 
+def test_without_smoothing_nothing_is_bent() -> None:
+    motion, _ = _uneven()
+    retimed = retime(motion, PairingConfig(steady_beats=0.0))
+    assert retimed.motion is motion
+    assert retimed.beats[0] <= 0.0
+
+
 def test_beats_reach_beyond_both_ends() -> None:
     retimed = retime(_uneven()[0], CONFIG)
     assert retimed.beats[0] <= 0.0
