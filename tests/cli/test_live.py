@@ -48,6 +48,12 @@ def refused(
     return subprocess.CompletedProcess(arguments, code, "", errors.getvalue())
 
 
+def before_all_others(folder: Path) -> dict[str, str]:
+    """Return an environment in which modules of `folder` come before those installed."""
+    paths = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 def assert_one_line_error(result: subprocess.CompletedProcess[str], *words: str) -> None:
     lines = result.stderr.splitlines()
     assert result.returncode not in (0, 1)
@@ -165,7 +171,7 @@ def test_missing_portaudio(tmp_path: Path) -> None:
             text=True,
             timeout=60,
             check=False,
-            env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"},
+            env=before_all_others(tmp_path),
         )
         assert_one_line_error(result, "PortAudio", "install")
 
@@ -182,7 +188,7 @@ def test_no_such_device(tmp_path: Path) -> None:
         text=True,
         timeout=60,
         check=False,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{os.getcwd()}"},
+        env=before_all_others(tmp_path),
     )
     assert_one_line_error(result, "no audio device 'mikrofon'", "Microphone")
 
