@@ -58,7 +58,7 @@ class LiveViewers:
         self.sinks: list[WebSocketSink] = []
         for number, text in enumerate(addresses):
             host, port = parse_listen_address(text)
-            server = ViewerServer(hello, port, host, self._carry_out, pages=pages and number == 0)
+            server = ViewerServer(hello, port, host, self.carry_out, pages=pages and number == 0)
             self.sinks.append(WebSocketSink(server))
 
     def publish(self, status: Status) -> None:
@@ -77,8 +77,14 @@ class LiveViewers:
         for sink in self.sinks:
             sink.send_status(told)
 
-    def _carry_out(self, command: Command) -> None:
-        """Do what a viewer asks; runs on the server's thread."""
+    def carry_out(self, command: Command) -> None:
+        """Do what a viewer asks; called on the server's thread.
+
+        Raises
+        ------
+        ConfigError
+            If the value is out of range or this run cannot do it.
+        """
         if command.name == "style":
             self._session.configure(style=command.value)
         elif command.name == "energy":
