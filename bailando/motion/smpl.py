@@ -1,6 +1,7 @@
 """SMPL motion files: the pickles of AIST++ and the archives of AMASS.
 
 Rotations of the SMPL body are put on our joints as they are; only the body's shape is ours.
+Which way is up is read off the dancer, who is upright most of the time.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ SMPL_LEG_M = 0.82
 
 _BODY_JOINTS = 22
 _HANDS = slice(22, 24)
+_CLEARLY_UP = 0.2
 
 
 def _encode_latin1(text: str, _encoding: str) -> bytes:
@@ -65,17 +67,18 @@ class _ArrayUnpickler(pickle.Unpickler):
         return super().find_class(module.replace("numpy.core", "numpy._core"), name)
 
 
-def read_smpl(path: str | os.PathLike[str], fps: float = FRAME_RATE_HZ) -> Motion:
+def read_smpl(path: str | os.PathLike[str], fps: float | None = FRAME_RATE_HZ) -> Motion:
     """Read an SMPL motion file.
 
     Parameters
     ----------
     path : path
-        A pickle with `smpl_poses` (T, 72), `smpl_trans` (T, 3) and perhaps `smpl_scaling` (AIST++,
-        60 Hz, Y up), or an .npz with `poses` (T, 72 or more), `trans` (T, 3) and
-        `mocap_framerate` (AMASS, Z up).
-    fps : float
-        Frame rate of the result.
+        A pickle or .npz with `smpl_poses` (T, 72), `smpl_trans` (T, 3) and perhaps `smpl_scaling`
+        (AIST++, 60 Hz), or with `poses` (T, 66 or more, or (T, J, 3)), `trans` (T, 3) and
+        `mocap_framerate` (AMASS: 22, 24 or 52 joints and more). Y or Z up, by where the trunks point;
+        where that is unclear, AIST++ is taken for Y up and AMASS for Z up.
+    fps : float, optional
+        Frame rate of the result; None for the file's own.
 
     Returns
     -------
@@ -99,7 +102,8 @@ def read_smpl(path: str | os.PathLike[str], fps: float = FRAME_RATE_HZ) -> Motio
         if scaling.size != 1 or not scaling[0] > 0:
             raise InputError(f"{path} has smpl_scaling {scaling[:3]}; expected one positive number")
         poses = _array(path, fields, "smpl_poses", 72)
-        return _on_our_body(path, poses, trans / scaling[0], AIST_FRAME_RATE_HZ, False).resample(fps)
+        motion = _on_our_body(path, poses, trans / scaling[0], AIST_FRAME_RATE_HZ, False)
+        return motion.resample(fps or motion.fps)
     if "poses" in fields:
         rate = float(
             np.asarray(fields.get("mocap_framerate", fields.get("mocap_frame_rate", 0))).reshape(-1)[0]
@@ -107,7 +111,8 @@ def read_smpl(path: str | os.PathLike[str], fps: float = FRAME_RATE_HZ) -> Motio
         if not 1 <= rate <= 1000:
             raise InputError(f"{path} has mocap_framerate {rate:g}; expected 1 to 1000 frames a second")
         trans = _array(path, fields, "trans", 3)
-        return _on_our_body(path, _array(path, fields, "poses", 66), trans, rate, True).resample(fps)
+        motion = _on_our_body(path, _array(path, fields, "poses", 66), trans, rate, True)
+        return motion.resample(fps or motion.fps)
     raise InputError(
         f"{path} holds {', '.join(map(str, list(fields)[:8])) or 'nothing'}; expected smpl_poses and "
         "smpl_trans (AIST++) or poses, trans and mocap_framerate (AMASS)"
@@ -142,12 +147,16 @@ def _array(path: Path, fields: dict[str, Any], name: str, width: int) -> npt.NDA
         array = np.asarray(fields[name], np.float64)
     except (KeyError, TypeError, ValueError):
         raise InputError(f"{path} lacks numbers called {name}; expected (T, {width})") from None
+    if array.ndim == 3:
+        array = array.reshape(len(array), -1)
     if array.ndim != 2 or array.shape[1] < width or not len(array) or not np.isfinite(array).all():
         raise InputError(f"{path} has {name} of shape {array.shape}; expected (T, {width}), finite, T >= 1")
     return array
 
 
-def _on_our_body(path: Path, poses: FloatArray, trans: FloatArray, rate_hz: float, z_up: bool) -> Motion:
+def _on_our_body(
+    path: Path, poses: FloatArray, trans: FloatArray, rate_hz: float, z_up_if_unclear: bool
+) -> Motion:
     if len(poses) != len(trans):
         raise InputError(
             f"{path} has {len(poses)} poses and {len(trans)} translations; expected the same number"
@@ -157,10 +166,16 @@ def _on_our_body(path: Path, poses: FloatArray, trans: FloatArray, rate_hz: floa
     rotations[:, :_BODY_JOINTS] = from_axis_angle(poses[:, : 3 * _BODY_JOINTS].reshape(len(poses), -1, 3))
     if poses.shape[1] == 72:
         rotations[:, _HANDS] = from_axis_angle(poses[:, 66:72].reshape(len(poses), 2, 3))
-    if z_up:
+    if _is_z_up(rotations[:, 0], z_up_if_unclear):
         upright = about_axis("X", np.array(-np.pi / 2))
         rotations[:, 0] = multiply(upright, rotations[:, 0])
         trans = rotate_vectors(upright, trans[:, :3])
     legs = skeleton.offsets[[4, 7]]
     scale = float(np.linalg.norm(legs, axis=1).sum()) / SMPL_LEG_M
     return ground(make_continuous(rotations), trans[:, :3] * scale, rate_hz, skeleton)
+
+
+def _is_z_up(pelvis: FloatArray, if_unclear: bool) -> bool:
+    """Whether the trunk of pelvis rotations (T, 4) points along +Z rather than +Y in the mean."""
+    _, y, z = rotate_vectors(pelvis, np.array([0.0, 1.0, 0.0])).mean(axis=0)
+    return bool(z > y) if abs(y - z) > _CLEARLY_UP else if_unclear

@@ -75,3 +75,29 @@ def test_wrong_files_are_refused_in_one_line(tmp_path: Path, content: bytes) -> 
         read_smpl(tmp_path / "a.pkl")
     assert "\n" not in str(caught.value)
     assert "a.pkl" in str(caught.value)
+
+
+@pytest.mark.parametrize("joints", [22, 24, 52])
+@pytest.mark.parametrize("flat", [True, False])
+def test_archives_of_any_number_of_joints_and_either_axis_up_are_read(
+    tmp_path: Path, joints: int, flat: bool
+) -> None:
+    y_up = bent_elbow_poses(40, 3 * joints)
+    z_up = y_up.copy()
+    z_up[:, 0] = np.pi / 2
+    walk = np.linspace([0, 0, 0], [0, 1, 0], 40)
+    read = []
+    for name, poses, trans in (("y", y_up, walk[:, [0, 2, 1]]), ("z", z_up, -walk)):
+        shape = (40, -1) if flat else (40, joints, 3)
+        np.savez(tmp_path / name, poses=poses.reshape(shape), trans=trans, mocap_framerate=60)
+        read.append(read_smpl(tmp_path / f"{name}.npz"))
+    np.testing.assert_allclose(read[0].positions, read[1].positions, atol=1e-5)
+    assert read[0].root_position[-1, 2] > 0.9
+
+
+def test_a_file_keeps_its_rate_if_asked(tmp_path: Path) -> None:
+    np.savez(
+        tmp_path / "a.npz", poses=bent_elbow_poses(50, 66), trans=np.zeros((50, 3)), mocap_framerate=100.0
+    )
+    motion = read_smpl(tmp_path / "a.npz", fps=None)
+    assert (motion.fps, motion.frame_count) == (100.0, 50)
