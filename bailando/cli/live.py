@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bailando.cli.common import add_dance_options, new_parser, run_command
+from bailando.cli.sink_options import add_sink_options, open_sinks
 from bailando.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,18 +20,14 @@ if TYPE_CHECKING:
     from bailando.engine.dancer import Dancer
     from bailando.engine.runner import LiveRunner
     from bailando.engine.session import Session
-    from bailando.engine.sinks import Sink
     from bailando.engine.sources import Source
     from bailando.engine.telemetry import Status, StatusPrinter, TelemetryFile
-    from bailando.motion.skeleton import Skeleton
 
 PROG = "bailando-live"
-_VMC_DEFAULT = "127.0.0.1:39539"
-_OSC_DEFAULT = "127.0.0.1:9000"
 _EXAMPLES = """\
 examples:
   bailando-live --demo                                     the shipped song, to this machine
-  bailando-live --input song.mp3 --loop --vmc 192.168.1.20:39539
+  bailando-live --input song.mp3 --loop --to vseeface --to touchdesigner@192.168.1.20
   bailando-live --audio-device "USB" --delay 120 --osc 127.0.0.1:7000 --no-vmc
 """
 
@@ -48,12 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument("--audio-device", metavar="NAME|INDEX", help="a device that records")
     source.add_argument("--list-devices", action="store_true", help="print those devices and exit")
     output = parser.add_argument_group("output (repeatable)")
-    output.add_argument("--vmc", action="append", metavar="HOST:PORT", help=f"default {_VMC_DEFAULT}")
-    output.add_argument("--osc", action="append", metavar="HOST:PORT", help=f"default {_OSC_DEFAULT}")
+    add_sink_options(output)
     output.add_argument("--ws", action="append", metavar="[HOST:]PORT", help="WebSocket for your own page")
     output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
-    output.add_argument("--no-vmc", action="store_true", help="send no VMC")
-    output.add_argument("--no-osc", action="store_true", help="send no plain OSC")
     add_dance_options(parser)
     run = parser.add_argument_group("run")
     run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
@@ -79,7 +73,7 @@ def _live(arguments: Sequence[str]) -> int:
         dancer = Dancer.open(options.model)
         session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
         viewers = _open_viewers(options, dancer, session, source.name)
-        sinks = _open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
+        sinks = open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
         runner = LiveRunner(dancer, session, source, sinks, live_options)
         if not (options.quiet or options.json):
             names = ", ".join(sink.name for sink in sinks) or "nowhere"
@@ -152,19 +146,6 @@ def _open_source(options: argparse.Namespace) -> Source:
 
         return DeviceSource(options.audio_device)
     return FileSource(demo_song_path() if options.demo else options.input, options.loop)
-
-
-def _open_sinks(options: argparse.Namespace, skeleton: Skeleton) -> list[Sink]:
-    """Return the sinks asked for; without any request, VMC and OSC on this machine."""
-    import numpy as np
-
-    from bailando.engine.sinks import Destination, OscSink, VmcSink
-
-    vmc = [] if options.no_vmc else options.vmc or [_VMC_DEFAULT]
-    osc = [] if options.no_osc else options.osc or [_OSC_DEFAULT]
-    offsets = skeleton.offsets.astype(np.float32)
-    sinks: list[Sink] = [VmcSink(Destination.parse(text), offsets) for text in vmc]
-    return sinks + [OscSink(Destination.parse(text)) for text in osc]
 
 
 def _open_viewers(

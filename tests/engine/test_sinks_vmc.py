@@ -12,6 +12,10 @@ from bailando.engine.axes import convert_positions, convert_rotations
 from bailando.engine.sinks import Destination, VmcSink
 from bailando.engine.sinks.vmc import BONES
 from bailando.errors import ConfigError, OutputError
+from bailando.motion.files.vrm import VrmAvatar
+from bailando.motion.kinematics import forward_kinematics, global_rotations
+from bailando.motion.rotations import multiply
+from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 from tests.engine.frame_factory import make_frame, rest_offsets_m
 from tests.engine.udp_receiver import Message, Receiver, decode, receiver
 
@@ -134,3 +138,43 @@ def test_sending_before_opening_says_so() -> None:
 def test_rest_offsets_of_another_body_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"\(22, 3\); expected \(24, 3\)"):
         VmcSink(Destination("127.0.0.1", 39539), rest_offsets_m()[:22])
+
+
+def avatar_without(*missing: str, size: float = 1.0) -> VrmAvatar:
+    skeleton = Skeleton.default()
+    rest, _ = forward_kinematics(skeleton, np.tile((0.0, 0, 0, 1), (24, 1)), np.array((0, 0.965, 0)))
+    places = {name: tuple(size * rest[joint]) for joint, name in enumerate(JOINT_NAMES[:22])}
+    return VrmAvatar(1, {name: place for name, place in places.items() if name not in missing})  # type: ignore[misc]
+
+
+def test_avatar_s_offsets_are_sent_and_the_hips_scaled(inbox: Receiver) -> None:
+    avatar = avatar_without(size=0.5)
+    sink = VmcSink(Destination("127.0.0.1", inbox.port), rest_offsets_m(), "auto", avatar, 0.5)
+    sink.open()
+    sink.send(make_frame(4))
+    sink.close()
+    found = bones(decode(inbox.datagram()))
+    expected = convert_positions(0.5 * make_frame(4).root_position, "unity")
+    np.testing.assert_allclose(found["Hips"][:3], expected, rtol=1e-6)
+    offset = convert_positions((0.5 * Skeleton.default().offsets[18]).astype(np.float32), "unity")
+    np.testing.assert_allclose(found["LeftLowerArm"][:3], offset, atol=1e-6)
+
+
+def test_rotations_of_bones_that_the_avatar_lacks_are_handed_on(inbox: Receiver) -> None:
+    missing = ("spine3", "left_collar", "neck", "left_foot")
+    sink = VmcSink(Destination("127.0.0.1", inbox.port), rest_offsets_m(), avatar=avatar_without(*missing))
+    frame = make_frame(8)
+    sink.open()
+    sink.send(frame)
+    sink.close()
+    found = bones(decode(inbox.datagram()))
+    assert set(BONES) - set(found) == {"UpperChest", "LeftShoulder", "Neck", "LeftToes"}
+    world = convert_rotations(global_rotations(Skeleton.default(), frame.rotations), "unity")
+    for bone, chain in (
+        ("LeftHand", "Hips Spine Chest LeftUpperArm LeftLowerArm LeftHand"),
+        ("Head", "Hips Spine Chest Head"),
+    ):
+        turn = np.array([0.0, 0, 0, 1])
+        for name in chain.split():
+            turn = multiply(turn, found[name][3:].astype(float))
+        assert abs(turn @ world[BONES.index(bone)]) == pytest.approx(1.0, abs=1e-5)

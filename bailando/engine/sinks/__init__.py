@@ -6,6 +6,7 @@ from bailando.engine.sinks.base import PacketSink, Sink, SinkCounters
 from bailando.engine.sinks.channels import ChannelMap
 from bailando.engine.sinks.destination import Destination
 from bailando.engine.sinks.osc import OSC_PORT, OscSink
+from bailando.engine.sinks.request import SinkRequest, SinkSettings
 from bailando.engine.sinks.vmc import VMC_PORT, VmcSink
 
 __all__ = [
@@ -17,5 +18,7 @@ __all__ = [
     "PacketSink",
     "Sink",
     "SinkCounters",
+    "SinkRequest",
+    "SinkSettings",
     "VmcSink",
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando._native import PacketTemplate
-from bailando.engine.frame import Frame
+from bailando.engine.frame import FRAME_RATE_HZ, Frame
 from bailando.engine.sinks.destination import Destination, Endpoint
 from bailando.engine.sinks.osc_packets import Packet
 from bailando.errors import OutputError
@@ -59,12 +59,18 @@ class PacketSink:
         Name of the protocol, for messages.
     destination
         Where to send; resolved here, once.
+
+    Attributes
+    ----------
+    frame_rate_hz : float
+        Frames per second, from which the time in a packet is told; 60 unless set before `open`.
     """
 
     def __init__(self, protocol: str, destination: Destination) -> None:
         self.name = f"{protocol} {destination}"
         self.counters = SinkCounters()
         self.endpoint: Endpoint = destination.resolve()
+        self.frame_rate_hz = float(FRAME_RATE_HZ)
         self._socket: socket.socket | None = None
         self._templates: list[PacketTemplate] = []
 
@@ -87,7 +93,7 @@ class PacketSink:
         """
         if self._socket is None:
             self._socket = self.endpoint.connect()
-            self._templates = [packet.template() for packet in self.packets]
+            self._templates = [packet.template(self.frame_rate_hz) for packet in self.packets]
 
     def send(self, frame: Frame) -> None:
         """Send one frame from this thread; what cannot be sent is counted.
@@ -102,7 +108,7 @@ class PacketSink:
         values = self.values(frame)
         self.counters.frames += 1
         for template in self._templates:
-            if _sent(self._socket, template.patch(values, frame.number)):
+            if send_datagram(self._socket, template.patch(values, frame.number)):
                 self.counters.datagrams += 1
             else:
                 self.counters.failures += 1
@@ -114,7 +120,7 @@ class PacketSink:
             self._socket = None
 
 
-def _sent(opened: socket.socket, data: bytes) -> bool:
+def send_datagram(opened: socket.socket, data: bytes) -> bool:
     """Send one datagram; whether the system took it."""
     try:
         try:

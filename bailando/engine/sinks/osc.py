@@ -44,6 +44,8 @@ class OscSink(PacketSink):
         Further addresses fed with single numbers scaled to [0, 1].
     bundle
         As in `VmcSink`; here 'auto' always keeps within an Ethernet frame off this machine.
+    only_maps
+        Send the mapped addresses and nothing else, for programs that know no other.
     """
 
     def __init__(
@@ -54,13 +56,16 @@ class OscSink(PacketSink):
         flat: bool = False,
         maps: Sequence[ChannelMap] = (),
         bundle: BundlePolicy = "auto",
+        only_maps: bool = False,
     ) -> None:
         self._axes = convention(axes).name
         self._unit = unit
         self._maps = tuple(maps)
         convert_positions(np.zeros(3, np.float32), axes, unit)  # an unknown unit fails here
         super().__init__("osc", destination)
-        messages = [*(_flat_messages() if flat else _joint_messages()), *_music_messages()]
+        messages: list[Packet] = []
+        if not only_maps:
+            messages += [*(_flat_messages() if flat else _joint_messages()), *_music_messages()]
         for index, entry in enumerate(self._maps):
             messages.append(message(entry.address, Slot("float", len(CHANNELS) + index)))
         self._packets = datagrams(messages, bundle, self.endpoint.is_loopback)

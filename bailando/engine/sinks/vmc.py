@@ -13,6 +13,9 @@ from bailando.engine.sinks.base import PacketSink
 from bailando.engine.sinks.destination import Destination
 from bailando.engine.sinks.osc_packets import BundlePolicy, Packet, Slot, datagrams, floats, message, rotation
 from bailando.errors import ConfigError
+from bailando.motion.files.vrm import VrmAvatar
+from bailando.motion.rotations import multiply
+from bailando.motion.skeleton import PARENTS
 
 VMC_PORT = 39539
 
@@ -64,16 +67,29 @@ class VmcSink(PacketSink):
     bundle
         'single' one bundle a frame; 'mtu' bundles of at most 1400 bytes, OK and T in the last; 'none'
         one message a datagram; 'auto' single on this machine, else mtu.
+    avatar
+        The receiver's avatar, if known. Its bones then take the place of ours: their offsets are sent,
+        those that it lacks are left out and their rotations handed to the bones that follow.
+    root_scale
+        Multiplies the place of the hips (`VrmAvatar.root_scale`).
     """
 
     def __init__(
-        self, destination: Destination, rest_offsets_m: NDArray[np.float32], bundle: BundlePolicy = "auto"
+        self,
+        destination: Destination,
+        rest_offsets_m: NDArray[np.float32],
+        bundle: BundlePolicy = "auto",
+        avatar: VrmAvatar | None = None,
+        root_scale: float = 1.0,
     ) -> None:
         offsets = np.asarray(rest_offsets_m, dtype=np.float32)
         if offsets.shape != (JOINTS, 3):
             raise ConfigError(f"rest offsets have shape {offsets.shape}; expected ({JOINTS}, 3)")
         super().__init__("vmc", destination)
-        messages = _messages(convert_positions(offsets, "unity"))
+        self._root_scale = np.float32(root_scale)
+        self._missing = [] if avatar is None else [j for j in range(len(BONES)) if not avatar.has(j)]
+        offsets = offsets if avatar is None else avatar.offsets_m
+        messages = _messages(convert_positions(offsets, "unity"), self._missing)
         self._packets = datagrams(messages, bundle, self.endpoint.is_loopback, closing=2)
 
     @property
@@ -83,8 +99,22 @@ class VmcSink(PacketSink):
 
     def values(self, frame: Frame) -> NDArray[np.float32]:
         """Return position of the hips and rotations of the bones, (91,) float32, Unity's axes."""
-        rotations = _normalised(convert_rotations(frame.rotations[: len(BONES)], "unity"))
-        return np.concatenate([convert_positions(frame.root_position, "unity"), rotations.ravel()])
+        rotations = _handed_on(frame.rotations[: len(BONES)], self._missing)
+        rotations = _normalised(convert_rotations(rotations, "unity"))
+        hips = convert_positions(frame.root_position, "unity") * self._root_scale
+        return np.concatenate([hips, rotations.ravel()])
+
+
+def _handed_on(rotations: NDArray[np.float32], missing: Sequence[int]) -> NDArray[np.float32]:
+    """Return local rotations (22, 4) with those of missing bones multiplied into the bones that follow."""
+    if not missing:
+        return rotations
+    result = rotations.copy()
+    for joint in missing:  # parents come first, so that chains of missing bones add up
+        for child in range(joint + 1, len(BONES)):
+            if PARENTS[child] == joint:
+                result[child] = multiply(result[joint], result[child])
+    return result
 
 
 def _normalised(rotations: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,10 +125,12 @@ def _normalised(rotations: NDArray[np.float32]) -> NDArray[np.float32]:
     return unit
 
 
-def _messages(offsets: NDArray[np.float32]) -> list[Packet]:
-    """Encode Root, the bones, OK and T; `offsets` are in Unity's axes."""
+def _messages(offsets: NDArray[np.float32], missing: Sequence[int]) -> list[Packet]:
+    """Encode Root, the bones but the missing ones, OK and T; `offsets` are in Unity's axes."""
     messages = [message("/VMC/Ext/Root/Pos", "root", 0.0, 0.0, 0.0, *_IDENTITY)]
     for joint, bone in enumerate(BONES):
+        if joint in missing:
+            continue
         position = floats(0, 3) if joint == 0 else tuple(float(value) for value in offsets[joint])
         messages.append(message("/VMC/Ext/Bone/Pos", bone, *position, *rotation(_HIPS_POSITION + 4 * joint)))
     messages.append(message("/VMC/Ext/OK", *_OK))
