@@ -42,9 +42,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     prepare = _command(commands, "prepare", _prepare, "make a data set of motion and music folders")
     for command in (everything, prepare):
-        command.add_argument("--motion", type=Path, nargs="+", default=[], help="folders of BVH recordings")
+        command.add_argument(
+            "--motion",
+            type=Path,
+            nargs="+",
+            default=[],
+            help="folders of recordings: BVH, AIST++, SMPL, AMASS, our NPZ",
+        )
         command.add_argument("--music", type=Path, nargs="+", default=[], help="folders of songs")
         command.add_argument("--sources", type=Path, help="YAML: licence, credit and styles by folder")
+        command.add_argument("--joint-map", type=Path, help="YAML: our joint names to those of the BVH files")
         command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     prepare.add_argument(
         "-o", "--output", type=Path, required=True, dest="data", help="folder of the data set"
@@ -95,11 +102,13 @@ def _config(arguments: argparse.Namespace) -> TrainConfig:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from bailando.training.prepare import prepare, summary
+    from bailando.training.prepare import prepare
+    from bailando.training.prepare_summary import summary
+    from bailando.training.sources import read_joint_map
 
     config = _config(arguments)
     if not arguments.motion:
-        raise ConfigError("no motion given: name folders of BVH recordings with --motion")
+        raise ConfigError("no motion given: name folders of recordings with --motion")
     index = prepare(
         arguments.motion,
         arguments.music,
@@ -107,6 +116,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
         config.prepare,
         workers=arguments.workers,
         sources_file=arguments.sources,
+        joint_map=read_joint_map(arguments.joint_map) if arguments.joint_map else None,
     )
     print(summary(index))
 

@@ -30,7 +30,8 @@ Float32Array = npt.NDArray[np.float32]
 class Segment:
     """One clean stretch of motion: `frames` at 60 Hz, of one recording.
 
-    ``speed_deviation`` is the deviation of its speed from the recording's (see `retiming`).
+    ``speed_deviation`` is the deviation of its speed from the recording's (see `retiming`). ``song`` is the
+    song it was danced to, if it was, and ``song_start_s`` the place in it at frame 0.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Segment:
     split: Split
     frames: int
     speed_deviation: float = 0.0
+    song: str = ""
+    song_start_s: float = 0.0
 
     @property
     def file_stem(self) -> str:

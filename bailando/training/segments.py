@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from bailando.motion.bvh import read_bvh
 from bailando.motion.motion import Motion
 from bailando.motion.pose import encode_pose
-from bailando.motion.retarget import retarget
 from bailando.training.config import PrepareConfig
+from bailando.training.readers import ReadMotion
 from bailando.training.sources import Recording
 
 MAX_STEP_M = 0.25
@@ -30,39 +29,36 @@ class Loss:
     reason: str
 
 
-def load_segments(recording: Recording, config: PrepareConfig) -> tuple[list[Motion], list[Loss]]:
-    """Read, retarget and cut a recording.
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A clean stretch of motion and where in its file, from the first 60 Hz frame, it begins."""
+
+    motion: Motion
+    first_frame: int
+
+
+def cut_segments(
+    read: ReadMotion, recording: Recording, config: PrepareConfig
+) -> tuple[list[Stretch], list[Loss]]:
+    """Cut a recording where frames are left out.
 
     Returns
     -------
-    segments : list of Motion
-        At 60 Hz, each at least ``min_segment_frames`` long, in the order of the recording.
+    segments : list of Stretch
+        Each at least ``min_segment_frames`` long, in the order of the recording.
     losses
         What was left out.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or retargeted.
     """
-    bvh = read_bvh(recording.path)
-    motion = retarget(bvh)
-    # What retargeting cuts off (a pose before the dance) it cuts off at the start.
-    cut = max(0, round(bvh.frame_count * motion.fps / bvh.fps) - motion.frame_count)
+    motion, cut = read.motion, read.cut_frames
+    rate = motion.fps / read.fps
     losses: list[Loss] = []
     if cut > 1:
         losses.append(Loss(recording.name, cut, "pose before the dance"))
     kept = np.ones(motion.frame_count, np.bool_)
-    _leave_out_still(kept, recording, config, motion.fps / bvh.fps, cut, losses)
+    _leave_out_still(kept, recording, config, rate, cut, losses)
     for first, last, reason in recording.dropped:
-        _leave_out(
-            kept,
-            first * motion.fps / bvh.fps - cut,
-            last * motion.fps / bvh.fps - cut,
-            recording,
-            reason,
-            losses,
-        )
+        first_60, last_60 = (frame * motion.fps / read.fps - cut for frame in (first, last))
+        _leave_out(kept, first_60, last_60, recording, reason, losses)
     for frame in jumps(motion):
         _leave_out(kept, frame, frame, recording, "jump", losses)
     segments = []
@@ -70,7 +66,7 @@ def load_segments(recording: Recording, config: PrepareConfig) -> tuple[list[Mot
         if stop - start < config.min_segment_frames:
             losses.append(Loss(recording.name, stop - start, "too short between dropped parts"))
         else:
-            segments.append(motion[start:stop])
+            segments.append(Stretch(motion[start:stop], cut + start))
     return segments, losses
 
 

@@ -11,8 +11,10 @@ from bailando.errors import InputError
 from bailando.motion.bvh import write_bvh
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
-from bailando.training.prepare import prepare, summary
-from bailando.training.segments import load_segments, runs
+from bailando.training.prepare import prepare
+from bailando.training.prepare_summary import summary
+from bailando.training.readers import read_motion
+from bailando.training.segments import cut_segments, runs
 from bailando.training.sources import Recording, find_recordings, known_sources
 from bailando.training.split import split_recordings
 
@@ -66,8 +68,8 @@ def test_dropped_frames_split_a_recording_and_are_reported(tmp_path: Path, tiny_
     write_bvh(path, swinging(400))
     recording = Recording("swing", path, "swing", "open", dropped=((150, 159, "arm lost"),), moving=(20, 380))
     config = replace(tiny_config.prepare, min_segment_frames=160, still_margin_frames=10)
-    segments, losses = load_segments(recording, config)
-    assert [segment.frame_count for segment in segments] == [231]
+    segments, losses = cut_segments(read_motion(path), recording, config)
+    assert [(s.first_frame, s.motion.frame_count) for s in segments] == [(160, 231)]
     assert [(loss.reason, loss.frames) for loss in losses] == [
         ("standing still", 10),
         ("standing still", 9),
@@ -103,7 +105,7 @@ def test_a_summary_tells_minutes_and_pairs(data_folder: Path) -> None:
 
 
 def test_a_folder_without_motion_is_an_error(tmp_path: Path, tiny_config: TrainConfig) -> None:
-    with pytest.raises(InputError, match="holds no BVH file"):
+    with pytest.raises(InputError, match="holds no motion file"):
         prepare([tmp_path], [], tmp_path / "out", tiny_config.prepare)
 
 
