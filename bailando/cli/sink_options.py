@@ -23,10 +23,10 @@ _HELP = """\
 Destinations of bailando-live. All can be repeated and combined; one that fails disturbs no other.
 
   --to PROGRAM[@HOST[:PORT]]   as the program expects it; PROGRAM is one of
-                               {programs}
-  --vmc HOST:PORT              VMC: root, 22 bones, OK and time in Unity's axes (default {vmc})
+    {programs}
+  --vmc HOST:PORT              VMC: root, 22 bones, OK, time; Unity's axes (default {vmc})
   --osc HOST:PORT              plain OSC below /bailando, numbers only (default {osc})
-  --vrchat HOST[:PORT]         VRChat's OSC trackers: hip, chest, feet, knees, elbows, head (port 9000)
+  --vrchat HOST[:PORT]         VRChat's trackers: hip, chest, feet, knees, elbows, head (port 9000)
   --livelink HOST[:PORT]       Unreal's JSON Live Link (port 54321)
   --ws [HOST:]PORT             WebSocket; --view serves the page for it
   --no-vmc, --no-osc           leave out the default of that kind
@@ -36,7 +36,7 @@ Broadcast and multicast addresses are allowed. How it is sent, for all destinati
   --bundle POLICY              single: one OSC bundle a frame; mtu: bundles of at most 1400 bytes;
                                none: single messages; auto: single on this machine, else mtu
   --fps RATE                   1 to 240 instead of 60; rotations interpolated on the sphere
-  --vrm AVATAR.vrm             VMC: the receiver's avatar (VRM 0, 1); offsets, hip height, floor fit it
+  --vrm AVATAR.vrm             VMC: the receiver's avatar (VRM 0, 1); offsets, hips, floor fit it
   --axes NAME                  OSC: smpl (ours), unity, unreal, godot, blender, touchdesigner
   --units m|cm                 OSC: default cm for unreal, else m
   --flat                       OSC: one number per address
@@ -50,7 +50,7 @@ or for one destination alone: --osc 10.0.0.5:9000,axes=unity,units=cm,fps=30,fla
 examples:
   bailando-live --demo --to vseeface --to touchdesigner@192.168.1.30
   bailando-live --audio-device USB --vmc 192.168.1.20:39539 --vrm singer.vrm
-  bailando-live --input song.mp3 --to resolume --map "level=/composition/layers/1/video/opacity:0:0.8"
+  bailando-live --input song.mp3 --to resolume --map "beat=/composition/layers/1/clear"
 """
 
 
