@@ -54,6 +54,7 @@ def _inspect(arguments: Sequence[str]) -> int:
 
 def _verify(arguments: Sequence[str]) -> int:
     from bailando.engine.bundle import Bundle
+    from bailando.export.report import features_line
     from bailando.export.verify import verify_bundle
 
     parser = _bundle_parser("verify", "Check hashes, shapes and a short deterministic run.")
@@ -64,6 +65,8 @@ def _verify(arguments: Sequence[str]) -> int:
         f"{found.steps} steps: {found.equal_codes} code pairs as recorded, the others within "
         f"{found.largest_shortfall:.2g}; poses as recorded"
     )
+    if found.features is not None:
+        print(features_line(found.features))
     return 0
 
 

@@ -68,10 +68,16 @@ class OrtState:
 class OrtBackend:
     """Runs step graphs with ONNX Runtime; see `bailando.engine.backends.Backend`."""
 
-    def __init__(self, bundle: Bundle, name: str = "auto", threads: int = 1) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        name: str = "auto",
+        threads: int = 1,
+        graphs: tuple[str, ...] = REQUIRED_GRAPHS,
+    ) -> None:
         self._name, self._reason = choose_provider(name, ort.get_available_providers())
         self._device = "cpu" if self._name == "cpu" else "cuda"
-        self._specs = {graph: bundle.manifest.graphs[graph] for graph in REQUIRED_GRAPHS}
+        self._specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
         self._sessions: dict[str, ort.InferenceSession] = {}
         for graph, spec in self._specs.items():
             session = _open_session(graph, bundle.graph_bytes(graph), _providers(self._name), threads)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from bailando.engine.bundle import Bundle
+from bailando.engine.specs import REQUIRED_GRAPHS
 from bailando.errors import ConfigError
 
 Arrays = dict[str, NDArray[Any]]
@@ -47,7 +48,9 @@ class Backend(Protocol):
         """Make a state from host arrays, copying them."""
 
 
-def load_backend(bundle: Bundle, name: str = "auto", threads: int = 1) -> Backend:
+def load_backend(
+    bundle: Bundle, name: str = "auto", threads: int = 1, graphs: tuple[str, ...] = REQUIRED_GRAPHS
+) -> Backend:
     """Load the step graphs of a bundle where ``name`` says.
 
     Parameters
@@ -57,6 +60,8 @@ def load_backend(bundle: Bundle, name: str = "auto", threads: int = 1) -> Backen
     name : {"auto", "cpu", "cuda", "tensorrt"}
     threads : int
         Threads inside one operator on the CPU, 1 to 64.
+    graphs : tuple of str
+        Which graphs; by default those that the engine dances with.
 
     Raises
     ------
@@ -71,4 +76,4 @@ def load_backend(bundle: Bundle, name: str = "auto", threads: int = 1) -> Backen
         raise ConfigError(f"backend threads is {threads}; give a number from 1 to 64")
     from bailando.engine.backend_ort import OrtBackend
 
-    return OrtBackend(bundle, name, threads)
+    return OrtBackend(bundle, name, threads, graphs)

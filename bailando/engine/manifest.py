@@ -28,10 +28,12 @@ REPRESENTATIONS = ("rotation6d-heading", "positions")
 MAX_CODEBOOK_SIZE = 1 << 16
 
 _STEP_INPUTS = {
+    "features_step": {"audio"},
     "gpt_step": {"music", "upper_code", "lower_code", "style"},
     "decoder_step": {"upper_code", "lower_code"},
 }
 _STEP_OUTPUTS = {
+    "features_step": {"features"},
     "gpt_step": {"upper_logits", "lower_logits"},
     "decoder_step": {"upper_pose", "lower_pose"},
 }
@@ -301,8 +303,9 @@ def _check_step_graphs(manifest: Manifest) -> None:
         ("decoder_step", "upper_pose"): (batch, frames, manifest.pose.upper_channels),
         ("decoder_step", "lower_pose"): (batch, frames, manifest.pose.lower_channels),
     }
-    for name in REQUIRED_GRAPHS:
-        graph = manifest.graphs[name]
+    for name in _STEP_INPUTS:
+        if (graph := manifest.graphs.get(name)) is None:
+            continue
         if {t.name for t in graph.inputs} != _STEP_INPUTS[name]:
             raise BundleError(f"graph {name} must have inputs {sorted(_STEP_INPUTS[name])}: export again")
         if {t.name for t in graph.outputs} != _STEP_OUTPUTS[name]:
@@ -312,6 +315,10 @@ def _check_step_graphs(manifest: Manifest) -> None:
         raise BundleError(
             f"gpt_step.music has shape {list(music)}, expected [{batch}, features]: export again"
         )
+    if "features_step" in manifest.graphs:
+        hop = manifest.features.get("hop_length")
+        expected["features_step", "audio"] = (batch, hop if isinstance(hop, int) else 0)
+        expected["features_step", "features"] = (batch, music[1] // frames)
     for (name, tensor), shape in expected.items():
         got = manifest.graphs[name].tensor(tensor).shape
         if got != shape:

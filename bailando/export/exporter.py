@@ -17,6 +17,8 @@ from bailando.engine.specs import GraphSpec
 from bailando.errors import ExportError
 from bailando.export.bundle_writer import write_bundle
 from bailando.export.describe import describe, feature_spec
+from bailando.export.features_check import FeatureComparison, compare_features
+from bailando.export.features_graph import features_step_graph
 from bailando.export.graphs import (
     StepGraph,
     decoder_step_graph,
@@ -24,7 +26,7 @@ from bailando.export.graphs import (
     gpt_step_graph,
     round_weights,
 )
-from bailando.export.music_feed import music_tokens
+from bailando.export.music_feed import music_tokens, song_samples
 from bailando.export.onnx_export import DEFAULT_OPSET, export_onnx, graph_spec
 from bailando.export.precision import PRECISIONS, Agreement, Converted, Dance, convert, record_dance
 from bailando.export.runners import OnnxRunner, TorchRunner
@@ -44,6 +46,8 @@ from bailando.export.verify import record_run
 from bailando.models.checkpoint import DancerCheckpoint
 
 STORAGES = ("fp32", "fp16")
+
+ExportedGraph = tuple[StepGraph, onnx.ModelProto]
 
 
 @dataclass(frozen=True)
@@ -98,10 +102,14 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What an export made: the bundle, its figures against torch and between precisions, the engines."""
+    """What an export made: the bundle, its figures against torch and between precisions, the engines.
+
+    `features` compares the exported music front end with the engine's.
+    """
 
     bundle: Bundle
     validation: dict[str, Comparison]
+    features: FeatureComparison
     agreements: tuple[Agreement, ...]
     times_ms: dict[str, dict[str, float]]
     engines: tuple[BuiltEngine, ...]
@@ -166,7 +174,19 @@ class DancerExport:
             comparison.require(name)
         return comparisons
 
-    def encoder(self) -> onnx.ModelProto:
+    def features(self) -> tuple[ExportedGraph, FeatureComparison]:
+        """Return the music front end, compared with torch and with the engine's own features."""
+        spec, options = feature_spec(self.checkpoint), self.options
+        seconds = len(self.run.music) * self.checkpoint.gpt.config.music_frames / spec.frame_rate_hz
+        graph = features_step_graph(spec, options.batch)
+        model = export_onnx(graph, options.opset)
+        samples = song_samples(spec, seconds, options.music)
+        runner = OnnxRunner(model.SerializeToString())
+        found = compare_features(spec, runner, samples)
+        found.require()
+        return (graph, model), found
+
+    def encoder(self) -> ExportedGraph:
         """Return the encoder graph, compared with torch on random poses."""
         checkpoint, options = self.checkpoint, self.options
         graph = encoder_graph(
@@ -180,7 +200,7 @@ class DancerExport:
         comparison = compare_steps(TorchRunner(graph), OnnxRunner(model.SerializeToString()), feed)
         comparison.require("encoder")
         self.validation["encoder"] = comparison
-        return model
+        return graph, model
 
     def convert(self, precision: str) -> Converted:
         """Return the step graphs in another precision, with its agreement with float32."""
@@ -241,25 +261,31 @@ def export_checkpoint(
     converted = [export.convert(precision) for precision in dict.fromkeys(wanted)]
     chosen = next(c for c in converted if c.agreement.precision == options.precision)
     chosen.agreement.require(options.min_agreement)
-    models = dict(chosen.models)
+    front_end, features = export.features()
+    others = {"features_step": front_end}
     if options.encoder_frames:
-        models["encoder"] = export.encoder()
+        others["encoder"] = export.encoder()
+    graphs = export.graphs | {name: graph for name, (graph, _) in others.items()}
+    models = chosen.models | {name: model for name, (_, model) in others.items()}
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    specs = _specs(export, models, chosen.agreement)
+    specs = _specs(graphs, models, chosen.agreement)
     engines = _engines(export, chosen)
     engine_runs = run_engines(engines, specs, export.graphs, export.run, export.code_feed(64))
-    validation = _validation(export, chosen.agreement) | {"engines": engine_runs}
+    measured = {"engines": engine_runs, "features": features.to_dict()}
+    validation = _validation(export, chosen.agreement) | measured
     manifest = describe(export.checkpoint, specs, [e.spec for e in engines], validation)
     run = record_run(Bundle(Path(path), manifest, files))
     manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
     bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
     agreements = tuple(c.agreement for c in converted)
     times_ms = _times_ms(export, converted)
-    return ExportResult(bundle, export.validation, agreements, times_ms, tuple(engines), engine_runs)
+    return ExportResult(
+        bundle, export.validation, features, agreements, times_ms, tuple(engines), engine_runs
+    )
 
 
 def _specs(
-    export: DancerExport, models: dict[str, onnx.ModelProto], agreement: Agreement
+    graphs: dict[str, StepGraph], models: dict[str, onnx.ModelProto], agreement: Agreement
 ) -> dict[str, GraphSpec]:
     """Describe the graphs for the manifest."""
     return {
@@ -267,7 +293,7 @@ def _specs(
             model,
             f"{name}.onnx",
             agreement.graph_precisions.get(name, "fp32"),
-            tuple(export.graphs[name].state) if name in export.graphs else (),
+            tuple(graphs[name].state),
         )
         for name, model in models.items()
     }

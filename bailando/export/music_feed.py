@@ -46,6 +46,13 @@ def _section(bpm: float, rate: int, random: np.random.Generator) -> NDArray[np.f
     return np.asarray(kick + hat + chord)
 
 
+def song_samples(spec: FeatureSpec, seconds: float, path: str | Path | None = None) -> NDArray[np.float32]:
+    """Return the first seconds of a file, or so much of `synthetic_song`, mono, (n,)."""
+    if path is None:
+        return synthetic_song(seconds, spec.sample_rate_hz)
+    return load_mono(path, spec.sample_rate_hz)[: int(seconds * spec.sample_rate_hz)]
+
+
 def music_tokens(
     spec: FeatureSpec, frames_per_token: int, count: int, batch: int, path: str | Path | None = None
 ) -> NDArray[np.float32]:
@@ -72,11 +79,7 @@ def music_tokens(
         If the file is shorter than half of the tokens asked for; a shorter one is repeated.
     """
     seconds = count * frames_per_token / spec.frame_rate_hz
-    if path is None:
-        samples = synthetic_song(seconds + 1.0, spec.sample_rate_hz)
-    else:
-        samples = load_mono(path, spec.sample_rate_hz)[: int((seconds + 1.0) * spec.sample_rate_hz)]
-    frames = FeatureExtractor(spec).extract(samples)
+    frames = FeatureExtractor(spec).extract(song_samples(spec, seconds + 1.0, path))
     available = len(frames) // frames_per_token
     if available * 2 < count:
         raise ExportError(f"{path} gives {available} music tokens, {count} are needed: use a longer song")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from bailando.engine.bundle import Bundle
 from bailando.engine.specs import GraphSpec, TensorSpec
+from bailando.export.validation import TOLERANCE
 
 if TYPE_CHECKING:
     from bailando.export.exporter import ExportResult
+    from bailando.export.features_check import FeatureComparison
     from bailando.export.official_bundle import OfficialResult
     from bailando.export.precision import Agreement
     from bailando.export.tensorrt import BuiltEngine
@@ -83,6 +85,15 @@ def validation_lines(validation: Mapping[str, Comparison]) -> list[str]:
     ]
 
 
+def features_line(comparison: FeatureComparison) -> str:
+    """Return how the exported music front end compares with the engine's."""
+    return (
+        f"features_step: {comparison.frames} frames against the engine, features within "
+        f"{comparison.max_abs_output:.1e}, state within {comparison.max_abs_state:.1e}, "
+        f"{comparison.frames_within:.2%} of frames within {TOLERANCE:.0e}"
+    )
+
+
 def official_lines(result: OfficialResult) -> list[str]:
     """Return the summary that the command prints after an export of published checkpoints."""
     manifest = result.bundle.manifest
@@ -119,7 +130,7 @@ def _written(bundle: Bundle) -> str:
 
 def export_lines(result: ExportResult) -> list[str]:
     """Return the summary that the command prints after an export."""
-    lines = validation_lines(result.validation)
+    lines = [*validation_lines(result.validation), features_line(result.features)]
     lines += precision_table(result.agreements, result.times_ms)
     lines += engine_lines(result.engines, result.engine_runs)
     return [*lines, _written(result.bundle)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays
 from bailando.errors import ExportError
-from bailando.export.runners import StepRunner
+
+if TYPE_CHECKING:
+    from bailando.export.runners import StepRunner
 
 TOLERANCE = 1e-4
 STEPS_PAST_CAPACITY = 64

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bailando.engine.backends import load_backend
+from bailando.engine.backends import Arrays, Backend, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.specs import REQUIRED_GRAPHS
-from bailando.errors import BundleError
+from bailando.errors import BundleError, ExportError
+from bailando.export.features_check import FeatureComparison, compare_features
+from bailando.export.music_feed import synthetic_song
+from bailando.music.features import FeatureSpec
 
 RUN_STEPS = 16
 # How far a recorded code may lie below the best one, and poses from the recorded ones: rounding differs
@@ -19,6 +23,7 @@ RUN_STEPS = 16
 _TOLERANCE = {"fp32": 1e-3}
 _REDUCED_TOLERANCE = 0.5
 _HALVES = ("upper", "lower")
+_FEATURES_S = 4.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,15 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify_bundle` found: steps run, codes equal to the record, largest shortfall of a code."""
+    """What `verify_bundle` found: steps run, codes equal to the record, largest shortfall of a code.
+
+    `features` compares the exported music front end with the engine's; None where the bundle has none.
+    """
 
     steps: int
     equal_codes: int
     largest_shortfall: float
+    features: FeatureComparison | None
 
 
 def record_run(bundle: Bundle) -> RunRecord:
@@ -81,7 +90,8 @@ def verify_bundle(bundle: Bundle) -> Verification:
     ------
     BundleError
         If a graph does not load or match the manifest, a value is not finite, a recorded code is not
-        (nearly) the best one, or the poses differ from the recorded ones.
+        (nearly) the best one, the poses differ from the recorded ones, or the features of the bundle's
+        own front end from the engine's.
     """
     manifest = bundle.manifest
     record = RunRecord.from_dict(manifest.validation.get("run"))
@@ -100,7 +110,39 @@ def verify_bundle(bundle: Bundle) -> Verification:
                 "update onnxruntime or export again"
             )
     equal = sum(a == b for a, b in zip(codes, record.codes, strict=True))
-    return Verification(len(codes), equal, shortfall)
+    return Verification(len(codes), equal, shortfall, _verify_features(bundle))
+
+
+class _StepOf:
+    """One graph of a backend, as a runner whose state is host arrays."""
+
+    def __init__(self, backend: Backend, graph: str) -> None:
+        self._backend = backend
+        self._graph = graph
+
+    def initial_state(self) -> Arrays:
+        return self._backend.read_state(self._graph, self._backend.initial_state(self._graph))
+
+    def step(self, inputs: Mapping[str, NDArray[Any]], state: Arrays) -> tuple[Arrays, Arrays]:
+        outputs, after = self._backend.step(
+            self._graph, inputs, self._backend.write_state(self._graph, state)
+        )
+        return outputs, self._backend.read_state(self._graph, after)
+
+
+def _verify_features(bundle: Bundle) -> FeatureComparison | None:
+    """Let the bundle's front end and the engine's hear a few seconds."""
+    name = "features_step"
+    if name not in bundle.manifest.graphs:
+        return None
+    spec = FeatureSpec.from_dict(dict(bundle.manifest.features))
+    runner = _StepOf(load_backend(bundle, "cpu", graphs=(name,)), name)
+    found = compare_features(spec, runner, synthetic_song(_FEATURES_S, spec.sample_rate_hz))
+    try:
+        found.require()
+    except ExportError as error:
+        raise BundleError(f"{bundle.path}: {error}") from None
+    return found
 
 
 def _run(

@@ -17,7 +17,7 @@ WINDOW = 6
 def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
     """Random weights, logits spread enough that greedy codes are clear."""
     torch.manual_seed(seed)
-    features = FeatureSpec(n_mels=8)
+    features = FeatureSpec()
     gpt = CrossConditionalGPT(
         GPTConfig(
             codebook_size=CODES,

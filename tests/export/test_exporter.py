@@ -25,10 +25,10 @@ def test_manifest_carries_the_checkpoints_contract(exported: ExportResult) -> No
     assert manifest.start_codes == ((1, 2), (3, 4))
     assert (manifest.frame_rate_hz, manifest.frames_per_token) == (60, 8)
     assert (manifest.lookahead_tokens, manifest.music_lead_tokens) == (0, 0)
-    assert FeatureSpec.from_dict(dict(manifest.features)) == FeatureSpec(n_mels=8)
+    assert FeatureSpec.from_dict(dict(manifest.features)) == FeatureSpec()
     assert (manifest.pose.upper_channels, manifest.pose.lower_channels) == (90, 62)
     assert manifest.data[0].name == "noise"
-    assert set(manifest.graphs) == {"gpt_step", "decoder_step", "encoder"}
+    assert set(manifest.graphs) == {"gpt_step", "decoder_step", "features_step", "encoder"}
 
 
 def test_manifest_records_the_validation(exported: ExportResult) -> None:
@@ -66,7 +66,7 @@ def test_weights_that_float16_cannot_hold_stay_float32(dancer: DancerExport) -> 
 
 
 def test_music_of_another_definition_is_refused(checkpoint: DancerCheckpoint) -> None:
-    mixed = dataclasses.replace(checkpoint, features=FeatureSpec().to_dict())
+    mixed = dataclasses.replace(checkpoint, features=FeatureSpec(n_mels=8).to_dict())
     with pytest.raises(ExportError, match="mixes two feature definitions"):
         DancerExport(mixed, ExportOptions())
 

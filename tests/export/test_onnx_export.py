@@ -19,7 +19,7 @@ def test_graphs_have_the_names_and_static_shapes_of_the_architecture(dancer: Dan
         dancer.models["gpt_step"], "gpt_step.onnx", "fp32", tuple(dancer.graphs["gpt_step"].state)
     )
     assert [(t.name, t.dtype, t.shape) for t in spec.inputs] == [
-        ("music", "float32", (2, 8 * 19)),
+        ("music", "float32", (2, 8 * 51)),
         ("upper_code", "int64", (2,)),
         ("lower_code", "int64", (2,)),
         ("style", "int64", (2,)),
