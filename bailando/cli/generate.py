@@ -16,6 +16,7 @@ from bailando.motion.files import FORMATS
 if TYPE_CHECKING:
     from bailando.cli.generate_jobs import Job
     from bailando.engine.dancer import Dancer
+    from bailando.motion.motion import Motion
 
 PROG = "bailando-generate"
 _BAR_WIDTH = 30
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = new_parser(PROG, "Dance songs and write the motion to files.", _EXAMPLES)
     parser.add_argument(
-        "songs", nargs="+", metavar="SONG", type=Path, help="wav, flac, ogg or mp3; or a folder of them"
+        "songs", nargs="+", metavar="SONG", type=Path, help="wav, flac, ogg, mp3 or .take; or a folder"
     )
     suffixes = " ".join(kind.suffix for kind in FORMATS)
     parser.add_argument(
@@ -59,17 +60,17 @@ def _generate(arguments: Sequence[str]) -> int:
     if is_batch(options.songs, options.output, options.format):
         return _run_all(batch_jobs(options.songs, options.output, options.format), options)
     job = single_job(options.songs[0], options.output)
-    _run(job, _open(options), options)
+    _run(job, None if job.is_take else _open(options), options)
     return 0
 
 
 def _run_all(jobs: Sequence[Job], options: argparse.Namespace) -> int:
     """Do the jobs one after the other; one that fails is reported and does not stop the rest."""
     left = [job if options.overwrite else job.unfinished() for job in jobs]
-    dancer = _open(options) if any(job.outputs for job in left) else None
+    dancer = _open(options) if any(job.outputs and not job.is_take for job in left) else None
     failures, exit_code = 0, 0
     for job in left:
-        if dancer is None or not job.outputs:
+        if not job.outputs:
             if not options.quiet:
                 print(f"{job.song}: finished before, skipped")
             continue
@@ -89,17 +90,15 @@ def _open(options: argparse.Namespace) -> Dancer:
     return Dancer.open(options.model)
 
 
-def _run(job: Job, dancer: Dancer, options: argparse.Namespace) -> None:
-    """Dance one song and write its files."""
-    from bailando.engine.generate import generate
+def _run(job: Job, dancer: Dancer | None, options: argparse.Namespace) -> None:
+    """Dance one song, or read a take, and write its files."""
     from bailando.motion.files import file_format, write_motion
 
     started_s = time.perf_counter()
-    session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
     shows_bar = not options.quiet and sys.stderr.isatty()
-    motion = generate(dancer, job.song, session, _progress_bar() if shows_bar else None)
+    motion = _motion(job, dancer, options, _progress_bar() if shows_bar else None)
     for path in job.outputs:
-        offered = {"song": job.song, "progress": _progress_bar() if shows_bar else None}
+        offered = {"song": job.sound, "progress": _progress_bar() if shows_bar else None}
         taken = {name: value for name, value in offered.items() if name in file_format(path).options}
         write_motion(path, motion, **taken)
     if shows_bar:
@@ -110,6 +109,19 @@ def _run(job: Job, dancer: Dancer, options: argparse.Namespace) -> None:
             f"{', '.join(map(str, job.outputs))}: {motion.frame_count} frames, {motion.duration_s:.1f} s of "
             f"dance in {took_s:.1f} s ({motion.duration_s / took_s:.0f} x real time)"
         )
+
+
+def _motion(
+    job: Job, dancer: Dancer | None, options: argparse.Namespace, progress: Callable[[float], None] | None
+) -> Motion:
+    if dancer is None or job.is_take:
+        from bailando.motion.files.take import read_take
+
+        return read_take(job.song)
+    from bailando.engine.generate import generate
+
+    session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
+    return generate(dancer, job.song, session, progress)
 
 
 def _progress_bar() -> Callable[[float], None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bailando.errors import ConfigError, InputError, OutputError
 from bailando.motion.files import FORMATS, file_format
+from bailando.motion.files.take import SUFFIX as TAKE_SUFFIX
 
 SONG_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
@@ -18,6 +19,19 @@ class Job:
 
     song: Path
     outputs: tuple[Path, ...]
+
+    @property
+    def is_take(self) -> bool:
+        """Whether the dance was recorded live, so that it is read instead of danced."""
+        return self.song.suffix.lower() == TAKE_SUFFIX
+
+    @property
+    def sound(self) -> Path | None:
+        """The file with the sound: the song itself, or what was recorded beside a take, if it is there."""
+        if not self.is_take:
+            return self.song
+        beside = self.song.with_suffix(".wav")
+        return beside if beside.is_file() else None
 
     def unfinished(self) -> Job:
         """The job without the files that exist; a file that exists is whole."""
@@ -49,7 +63,7 @@ def batch_jobs(songs: Sequence[Path], folder: Path, formats: str | None) -> list
     Parameters
     ----------
     songs : sequence of Path
-        Songs, and folders whose songs are taken in the order of their names.
+        Songs and takes, and folders whose songs and takes are used in the order of their names.
     folder : Path
         Where the files go; made if missing.
     formats : str, optional
@@ -98,8 +112,16 @@ def _all_songs(songs: Sequence[Path]) -> list[Path]:
         if not song.is_dir():
             found[song] = None
             continue
-        inside = sorted(path for path in song.iterdir() if path.suffix.lower() in SONG_SUFFIXES)
+        inside = _inside(song)
         if not inside:
             raise InputError(f"{song} holds no song; expected a folder of {', '.join(sorted(SONG_SUFFIXES))}")
         found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _inside(folder: Path) -> list[Path]:
+    """Return songs and takes of a folder; the sound beside a take is no song of its own."""
+    takes = {path for path in folder.iterdir() if path.suffix.lower() == TAKE_SUFFIX}
+    sounds = {take.with_suffix(".wav") for take in takes}
+    songs = {path for path in folder.iterdir() if path.suffix.lower() in SONG_SUFFIXES}
+    return sorted(takes | (songs - sounds))

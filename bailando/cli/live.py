@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bailando.cli.common import add_dance_options, new_parser, run_command
+from bailando.cli.live_recording import add_recording_options, recording
 from bailando.cli.sink_options import add_sink_options, open_sinks
 from bailando.errors import InputError
 
@@ -48,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add_sink_options(output)
     output.add_argument("--ws", action="append", metavar="[HOST:]PORT", help="WebSocket for your own page")
     output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
+    add_recording_options(output)
     add_dance_options(parser)
     run = parser.add_argument_group("run")
     run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
@@ -74,11 +76,14 @@ def _live(arguments: Sequence[str]) -> int:
         session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
         viewers = _open_viewers(options, dancer, session, source.name)
         sinks = open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
-        runner = LiveRunner(dancer, session, source, sinks, live_options)
-        if not (options.quiet or options.json):
-            names = ", ".join(sink.name for sink in sinks) or "nowhere"
-            print(f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True)
-        return _run(runner, options, viewers)
+        with recording(options, dancer.skeleton, source) as recorder:
+            if recorder is not None:
+                source, sinks = recorder.source, [*sinks, recorder.sink]
+            runner = LiveRunner(dancer, session, source, sinks, live_options)
+            if not (options.quiet or options.json):
+                names = ", ".join(sink.name for sink in sinks) or "nowhere"
+                print(f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True)
+            return _run(runner, options, viewers)
     finally:
         source.close()
 

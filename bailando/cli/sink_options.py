@@ -30,6 +30,9 @@ Destinations of bailando-live. All can be repeated and combined; one that fails 
   --livelink HOST[:PORT]       Unreal's JSON Live Link (port 54321)
   --ws [HOST:]PORT             WebSocket; --view serves the page for it
   --no-vmc, --no-osc           leave out the default of that kind
+  --record DIR                 DATE-TIME.take and .wav, written as they happen, and at the end
+                               --record-format npz,bvh,glb (any of bailando-generate's formats);
+                               after a crash: bailando-generate DIR/DATE-TIME.take -o dance.bvh
 
 Broadcast and multicast addresses are allowed. How it is sent, for all destinations it concerns:
 

@@ -1,0 +1,87 @@
+"""Recording of a live run on the command line: ``--record`` and the files that are made at its end."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bailando.errors import BailandoError, ConfigError
+
+if TYPE_CHECKING:
+    from bailando.engine.recording import Recorder
+    from bailando.engine.sources import Source
+    from bailando.motion.files.registry import FileFormat
+    from bailando.motion.skeleton import Skeleton
+
+DEFAULT_FORMATS = "npz,bvh,glb"
+
+
+def add_recording_options(group: argparse._ArgumentGroup) -> None:
+    """Add ``--record`` and, on the page of ``--help-output``, ``--record-format``."""
+    group.add_argument("--record", metavar="DIR", type=Path, help="keep dance and sound; also after a crash")
+    group.add_argument("--record-format", default=DEFAULT_FORMATS, help=argparse.SUPPRESS)
+
+
+@contextmanager
+def recording(options: argparse.Namespace, skeleton: Skeleton, source: Source) -> Iterator[Recorder | None]:
+    """Record while the block runs, if asked to; at its end, however it ends, write the motion files.
+
+    Yields
+    ------
+    Recorder or None
+        Its `source` and `sink` take part in the run.
+
+    Raises
+    ------
+    BailandoError
+        If the folder or a format cannot be used.
+    """
+    if options.record is None:
+        yield None
+        return
+    formats = _formats(options.record_format)
+    from bailando.engine.recording import Recorder
+
+    recorder = Recorder(options.record, skeleton, source)
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+        written = _write_files(recorder, formats)
+        if not (options.quiet or options.json):
+            names = ", ".join(str(path) for path in (recorder.take_path, recorder.sound_path, *written))
+            lost = f"; {recorder.failures} writes failed" if recorder.failures else ""
+            print(f"recorded {names}{lost}", flush=True)
+
+
+def _formats(text: str) -> list[FileFormat]:
+    from bailando.motion.files import FORMATS
+
+    known = {kind.name: kind for kind in FORMATS}
+    names = [name.strip().lower().lstrip("._") for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--record-format got {name!r}; expected names out of {','.join(known)}")
+        known[name].check_installed()
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _write_files(recorder: Recorder, formats: Sequence[FileFormat]) -> list[Path]:
+    """Turn the take into motion files beside it; what fails is said and can be made again from the take."""
+    from bailando.motion.files import write_motion
+    from bailando.motion.files.take import read_take
+
+    written: list[Path] = []
+    try:
+        motion = read_take(recorder.take_path)
+        for kind in formats:
+            path = recorder.take_path.with_name(recorder.take_path.stem + kind.suffix)
+            options = {"song": recorder.sound_path} if "song" in kind.options else {}
+            write_motion(path, motion, **options)
+            written.append(path)
+    except BailandoError as error:
+        print(f"bailando-live: {error}; the take is kept: bailando-generate {recorder.take_path} -o FILE")
+    return written
