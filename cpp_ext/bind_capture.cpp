@@ -12,7 +12,8 @@ py::list take_stamps(Capture& capture) {
     py::list stamps;
     CaptureStamp stamp{};
     while (capture.next_stamp(stamp)) {
-        stamps.append(py::make_tuple(stamp.first_frame, stamp.lost_frames, stamp.adc_time_s, stamp.arrival_ns));
+        stamps.append(py::make_tuple(stamp.first_frame, stamp.lost_frames, stamp.adc_time_s, stamp.latency_s,
+                                     stamp.arrival_ns));
     }
     return stamps;
 }
@@ -47,7 +48,7 @@ Hand `address` and `userdata` to PortAudio and keep this object alive until the 
         .def_property_readonly("last_arrival_ns", &Capture::last_arrival_ns,
                                "Monotonic time at which the last block came; 0 before the first.")
         .def("take_stamps", &take_stamps,
-             "Take (first_frame, lost_frames, adc_time_s, arrival_ns) of each block since the last call. "
+             "Take (first_frame, lost_frames, adc_time_s, latency_s, arrival_ns) of each block since the last call. "
              "Consumer thread.");
 }
 

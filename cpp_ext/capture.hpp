@@ -30,6 +30,7 @@ struct CaptureStamp {
     std::uint64_t first_frame;   // position in the stream as recorded: frames taken and frames lost
     std::uint64_t lost_frames;   // lost in all, this block included
     double adc_time_s;           // PortAudio's clock
+    double latency_s;            // from then to the callback, by PortAudio's clock; 0 if it does not know
     std::int64_t arrival_ns;     // monotonic clock, at the callback
 };
 
@@ -64,6 +65,7 @@ class Capture {
     void take(const float* input, std::size_t frames, const pa::TimeInfo* time, pa::Flags flags) noexcept {
         const std::uint64_t first = frames_.load(std::memory_order_relaxed);
         const double adc_time_s = time == nullptr ? 0.0 : time->input_adc_time_s;
+        const double latency_s = adc_time_s > 0.0 ? time->current_time_s - adc_time_s : 0.0;
         const std::int64_t arrival_ns = now_ns();
         if (input == nullptr) {
             ring_.write_silence(frames);
@@ -72,7 +74,7 @@ class Capture {
             ring_.write(input, frames);
         }
         if ((flags & pa::kInputOverflow) != 0) overflows_.fetch_add(1, std::memory_order_relaxed);
-        const CaptureStamp stamp{first, ring_.overruns(), adc_time_s, arrival_ns};
+        const CaptureStamp stamp{first, ring_.overruns(), adc_time_s, latency_s, arrival_ns};
         if (stamps_.write(&stamp, 1) == 0) lost_stamps_.fetch_add(1, std::memory_order_relaxed);
         last_adc_time_s_.store(adc_time_s, std::memory_order_relaxed);
         last_arrival_ns_.store(arrival_ns, std::memory_order_relaxed);

@@ -11,26 +11,19 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from bailando.cli.common import add_dance_options, new_parser, run_command
-from bailando.cli.live_recording import add_recording_options, recording
-from bailando.cli.sink_options import add_sink_options, open_sinks
-from bailando.errors import InputError
+from bailando.cli.common import run_command
+from bailando.cli.live_options import PROG, live_parser
+from bailando.cli.live_recording import recording
+from bailando.cli.sink_options import open_sinks
+from bailando.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from bailando.cli.live_viewers import LiveViewers
+    from bailando.engine.control import Controls
     from bailando.engine.dancer import Dancer
     from bailando.engine.runner import LiveRunner
-    from bailando.engine.session import Session
-    from bailando.engine.sources import Source
+    from bailando.engine.sources import AtEnd, Source
     from bailando.engine.telemetry import Status, StatusPrinter, TelemetryFile
-
-PROG = "bailando-live"
-_EXAMPLES = """\
-examples:
-  bailando-live --demo                                     the shipped song, to this machine
-  bailando-live --input song.mp3 --loop --to vseeface --to touchdesigner@192.168.1.20
-  bailando-live --audio-device "USB" --delay 120 --osc 127.0.0.1:7000 --no-vmc
-"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,51 +31,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(PROG, _live, arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = new_parser(PROG, "Music in, full-body dance out over VMC and OSC, live.", _EXAMPLES)
-    source = parser.add_argument_group("sound (one of them)").add_mutually_exclusive_group(required=True)
-    source.add_argument("--demo", action="store_true", help="the song that comes with the package")
-    source.add_argument("--input", metavar="SONG", help="wav, flac, ogg or mp3, paced in real time")
-    source.add_argument("--audio-device", metavar="NAME|INDEX", help="a device that records")
-    source.add_argument("--list-devices", action="store_true", help="print those devices and exit")
-    output = parser.add_argument_group("output (repeatable)")
-    add_sink_options(output)
-    output.add_argument("--ws", action="append", metavar="[HOST:]PORT", help="WebSocket for your own page")
-    output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
-    add_recording_options(output)
-    add_dance_options(parser)
-    run = parser.add_argument_group("run")
-    run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
-    run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
-    run.add_argument("--loop", action="store_true", help="start the song again at its end")
-    run.add_argument("--telemetry", metavar="FILE", help="JSON lines, one a second")
-    run.add_argument("--json", action="store_true", help="print JSON lines instead of the status line")
-    run.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    run.add_argument("--no-color", action="store_true", help="no colours in the status line")
-    return parser
-
-
 def _live(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = live_parser().parse_args(arguments)
     if options.list_devices:
         return _list_devices()
     from bailando.engine.dancer import Dancer
+    from bailando.engine.performance import new_controls
     from bailando.engine.runner import LiveOptions, LiveRunner
 
-    live_options = LiveOptions(options.delay, options.duration)
+    live_options = LiveOptions(options.delay, options.duration, options.silence_threshold)
     source = _open_source(options)
     try:
-        dancer = Dancer.open(options.model)
+        dancer = Dancer.open(options.model, watch=True)
         session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
-        viewers = _open_viewers(options, dancer, session, source.name)
+        controls = new_controls([session], dancer.manifest.styles, options.audio_device is None)
+        viewers = _open_viewers(options, dancer, controls, source.name)
         sinks = open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
         with recording(options, dancer.skeleton, source) as recorder:
             if recorder is not None:
                 source, sinks = recorder.source, [*sinks, recorder.sink]
-            runner = LiveRunner(dancer, session, source, sinks, live_options)
+            runner = LiveRunner(dancer, session, source, sinks, live_options, controls)
             if not (options.quiet or options.json):
                 names = ", ".join(sink.name for sink in sinks) or "nowhere"
-                print(f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True)
+                print(
+                    f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True
+                )
             return _run(runner, options, viewers)
     finally:
         source.close()
@@ -144,25 +117,32 @@ def _status_callback(
 
 
 def _open_source(options: argparse.Namespace) -> Source:
+    """Return the source asked for, not yet started."""
+    if options.audio_device is not None:
+        from bailando.engine.devices import DeviceSource, forget_devices
+        from bailando.engine.reconnect import ReconnectingSource
+
+        return ReconnectingSource(lambda: DeviceSource(options.audio_device), forget_devices)
+    from bailando.engine.playlist import read_playlist
     from bailando.engine.sources import FileSource
 
-    if options.audio_device is not None:
-        from bailando.engine.devices import DeviceSource
-
-        return DeviceSource(options.audio_device)
-    return FileSource(demo_song_path() if options.demo else options.input, options.loop)
+    if options.loop and options.at_end not in (None, "loop"):
+        raise ConfigError(f"--loop and --at-end {options.at_end} exclude each other; give one of them")
+    at_end: AtEnd = "loop" if options.loop else options.at_end or "stop"
+    if options.playlist is not None:
+        return FileSource(read_playlist(options.playlist), at_end)
+    return FileSource(demo_song_path() if options.demo else options.input, at_end)
 
 
 def _open_viewers(
-    options: argparse.Namespace, dancer: Dancer, session: Session, title: str
+    options: argparse.Namespace, dancer: Dancer, controls: Controls, title: str
 ) -> LiveViewers | None:
     """Return the viewers asked for, or None; only then is the web server imported."""
     if not (options.view or options.ws):
         return None
     from bailando.cli.live_viewers import LiveViewers
 
-    styles = tuple(dancer.manifest.styles)
-    return LiveViewers(session, dancer.skeleton, styles, title, options.ws or [], options.view)
+    return LiveViewers(controls, dancer.skeleton, title, options.ws or [], options.view)
 
 
 def _list_devices() -> int:

@@ -12,6 +12,7 @@ from bailando.engine.official_pose import LOWER_CHANNELS as POSITIONS_LOWER
 from bailando.engine.official_pose import REPRESENTATION as POSITIONS
 from bailando.engine.official_pose import UPPER_CHANNELS as POSITIONS_UPPER
 from bailando.engine.session import MotionChunk, Session, SessionOptions, Snapshot
+from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
@@ -66,8 +67,15 @@ class Dancer:
         """Tokens of music that a chunk waits for beyond those before it."""
         return self.manifest.lookahead_tokens + self.manifest.music_lead_tokens
 
+    @property
+    def watchdog(self) -> WatchedBackend | None:
+        """What watches over the backend, if anything does."""
+        return self.backend if isinstance(self.backend, WatchedBackend) else None
+
     @classmethod
-    def open(cls, path: str | Path | None = None, backend: str = "auto", threads: int = 1) -> Dancer:
+    def open(
+        cls, path: str | Path | None = None, backend: str = "auto", threads: int = 1, watch: bool = False
+    ) -> Dancer:
         """Load a bundle.
 
         Parameters
@@ -77,6 +85,8 @@ class Dancer:
         backend : {"auto", "cpu", "cuda", "tensorrt"}
         threads : int
             Threads inside one operator on the CPU.
+        watch : bool
+            Start the backend anew when it hangs or fails (`WatchedBackend`).
 
         Raises
         ------
@@ -85,8 +95,13 @@ class Dancer:
         ConfigError
             If the backend is unknown or not installed.
         """
-        bundle = Bundle.open(default_bundle_path() if path is None else path)
-        return cls(bundle, load_backend(bundle, backend, threads))
+        place = default_bundle_path() if path is None else path
+        bundle = Bundle.open(place)
+        runs = load_backend(bundle, backend, threads)
+        if not watch:
+            return cls(bundle, runs)
+        # From the file again, so that the graphs are not kept in memory twice.
+        return cls(bundle, WatchedBackend(runs, lambda: load_backend(Bundle.open(place), backend, threads)))
 
     def session(
         self,
@@ -96,6 +111,7 @@ class Dancer:
         top_k: int | None = None,
         top_p: float | None = None,
         energy: float = 1.0,
+        place_m: tuple[float, float] = (0.0, 0.0),
     ) -> Session:
         """Start a dance.
 
@@ -109,6 +125,8 @@ class Dancer:
             How codes are drawn (`SamplingConfig`); None takes the manifest's recommendation.
         energy : float
             Size of the movements, 0 to 2; 1 is as danced.
+        place_m : (x, z)
+            Middle of its floor, metres; +x is the dancer's left.
 
         Raises
         ------
@@ -123,7 +141,7 @@ class Dancer:
             top_p=recommended.top_p if top_p is None else top_p,
             energy=energy,
         )
-        return Session(self.manifest, self.backend, self.skeleton, options, seed)
+        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m)
 
 
 def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec, music: int) -> None:

@@ -15,15 +15,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando._native import CaptureCallback, SampleRing, now_ns
-from bailando.engine.clock import SampleClock
-from bailando.errors import DeviceError
+from bailando.engine.clock import NS_PER_SECOND, SampleClock
+from bailando.engine.sources import SourceReport
+from bailando.errors import ConfigError, DeviceError
 
 Samples = NDArray[np.float32]
+Stamp = tuple[int, int, float, float, int]
+"""(first_frame, lost_frames, adc_time_s, latency_s, arrival_ns) of one block."""
 
 _RING_SECONDS = 2
 _BLOCKS_PER_SECOND = 100
 _POLL_S = 0.003
+_FIRST_BLOCKS = 5
 _FIRST_BLOCK_TIMEOUT_NS = 5_000_000_000
+_STALL_NS = 500_000_000
+_MAX_LATENCY_S = 1.0
+DEFAULT_DEVICE = "default"
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,7 @@ def list_input_devices() -> list[InputDevice]:
 
 
 def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
-    """Return the device of that index, or whose name contains the text (case does not matter).
+    """Return the device of that index, the default one, or one whose name contains the text in any case.
 
     Raises
     ------
@@ -78,7 +85,9 @@ def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
         raise DeviceError(
             f"no audio device {wanted!r}: no device that records was found; plug one in, or use --input SONG"
         )
-    if wanted.isascii() and wanted.isdigit():
+    if wanted.lower() == DEFAULT_DEVICE and any(device.is_default for device in devices):
+        matches = [device for device in devices if device.is_default]
+    elif wanted.isascii() and wanted.isdigit():
         matches = [device for device in devices if device.index == int(wanted)]
     else:
         exact = [device for device in devices if device.name.lower() == wanted.lower()]
@@ -92,20 +101,20 @@ def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
 
 
 class DeviceSource:
-    """A recording device; see `bailando.engine.sources.Source`.
+    """One opening of a recording device; see `bailando.engine.sources.Source`.
+
+    It ends by raising when the device stops; `bailando.engine.reconnect` opens it again.
 
     Parameters
     ----------
     wanted : str
-        Index, or part of the name.
+        Index, part of the name, or ``default`` for what the system records from now.
 
     Raises
     ------
     DeviceError
         If PortAudio is missing, or there is no such device.
     """
-
-    replaced_samples = 0
 
     def __init__(self, wanted: str) -> None:
         device = find_input_device(wanted, list_input_devices())
@@ -119,6 +128,8 @@ class DeviceSource:
         self._clock = SampleClock(device.sample_rate_hz)
         self._stream: Any = None
         self._started_ns = 0
+        self._knows_recording_time = False
+        self._latency_ns = 0
         self._pending_silence = 0
         self._silenced = 0
 
@@ -127,13 +138,18 @@ class DeviceSource:
         """When sample 0 was recorded, after the drift between card and host is taken out."""
         return self._clock.origin_ns
 
-    @property
-    def lost_samples(self) -> int:
-        """Samples for which the ring had no room."""
-        return self._ring.overruns
+    def report(self) -> SourceReport:
+        """Return samples lost to a full ring, the clock's drift and the device's latency."""
+        return SourceReport(
+            title=self.name,
+            lost_samples=self._ring.overruns,
+            drift_ppm=self._clock.drift_ppm,
+            slewed_ns=self._clock.slewed_ns,
+            latency_ns=self._latency_ns,
+        )
 
     def start(self) -> None:
-        """Open the device and wait for its first block.
+        """Open the device and wait for its first blocks.
 
         Raises
         ------
@@ -163,21 +179,36 @@ class DeviceSource:
                 "is it in use? see bailando-live --list-devices"
             ) from None
         self._started_ns = now_ns()
-        self._wait_for_first_block()
+        self._wait_for_first_blocks()
 
     def read(self) -> Samples | None:
-        """Wait for recorded samples and return them as mono; None after `stop`."""
+        """Wait for recorded samples and return them as mono; None after `stop`.
+
+        Raises
+        ------
+        DeviceError
+            If the device ended the stream or gave nothing for half a second.
+        """
         while not self._stopped.is_set():
-            for first, lost, _, arrival_ns in self._capture.take_stamps():
-                self._clock.observe(first + self._block_frames, arrival_ns)
-                self._pending_silence = max(self._pending_silence, lost - self._silenced)
+            for stamp in self._capture.take_stamps():
+                self._observe(stamp)
             if self._pending_silence:
                 return self._silence_for_lost()
             if available := self._ring.available:
                 block = self._ring.read(available)
                 return np.asarray(block.reshape(len(block), -1).mean(axis=1), dtype=np.float32)
+            stalled = now_ns() - self._capture.last_arrival_ns > _STALL_NS
+            if stalled or not self._stream.active:
+                raise DeviceError(
+                    f"audio device {self.name!r} gives no sound any more; is it plugged in? "
+                    "see bailando-live --list-devices"
+                )
             self._stopped.wait(_POLL_S)
         return None
+
+    def skip(self) -> None:
+        """Refuse: a device has no next song."""
+        raise ConfigError(f"next: {self.name!r} is a device; only song files have a next one")
 
     def stop(self) -> None:
         """Make `read` return None at once."""
@@ -186,8 +217,17 @@ class DeviceSource:
     def close(self) -> None:
         """Close the device."""
         if self._stream is not None:
-            self._stream.close()
+            self._stream.close(ignore_errors=True)
             self._stream = None
+
+    def _observe(self, stamp: Stamp) -> None:
+        """Let the clock see a block: by its recording time if the driver knows it, else by its arrival."""
+        first, lost, _, latency_s, arrival_ns = stamp
+        if not self._knows_recording_time:
+            self._clock.observe(first + self._block_frames, arrival_ns)
+        elif 0.0 < latency_s < _MAX_LATENCY_S:
+            self._clock.observe(first, arrival_ns - round(latency_s * NS_PER_SECOND))
+        self._pending_silence = max(self._pending_silence, lost - self._silenced)
 
     def _silence_for_lost(self) -> Samples:
         """Stand in for samples the ring lost, so that the sample count stays the time."""
@@ -196,18 +236,41 @@ class DeviceSource:
         self._silenced += count
         return np.zeros(count, np.float32)
 
-    def _wait_for_first_block(self) -> None:
-        while self._capture.callbacks == 0:
-            if self._stopped.wait(_POLL_S):
-                return
+    def _wait_for_first_blocks(self) -> None:
+        """Wait, learn the device's latency and set the clock."""
+        stamps: list[Stamp] = []
+        while len(stamps) < _FIRST_BLOCKS and not self._stopped.wait(_POLL_S):
+            stamps += self._capture.take_stamps()
             if now_ns() - self._started_ns > _FIRST_BLOCK_TIMEOUT_NS:
                 self.close()
                 raise DeviceError(
                     f"audio device {self.name!r} opened but gives no sound for 5 s; choose another "
                     "with bailando-live --list-devices"
                 )
-        first, _, _, arrival_ns = self._capture.take_stamps()[0]
-        self._clock.observe(first + self._block_frames, arrival_ns)
+        block_s = self._block_frames / self.sample_rate_hz
+        beyond_block_s = [stamp[3] - block_s for stamp in stamps if 0.0 < stamp[3] < _MAX_LATENCY_S]
+        # A driver that knows the time of some blocks only is not believed.
+        self._knows_recording_time = bool(stamps) and len(beyond_block_s) == len(stamps)
+        if self._knows_recording_time:
+            self._latency_ns = max(0, round(float(np.median(beyond_block_s)) * NS_PER_SECOND))
+        for stamp in stamps:
+            self._observe(stamp)
+
+
+def forget_devices() -> None:
+    """Let PortAudio look for devices anew; every open stream of this process ends.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or does not start again.
+    """
+    sounddevice = _import_sounddevice()
+    try:
+        sounddevice._terminate()
+        sounddevice._initialize()
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio does not start ({_one_line(error)}); try again") from None
 
 
 def _import_sounddevice() -> Any:

@@ -1,7 +1,8 @@
 """Smaller or larger movements: the pose channels scaled about their own slow mean.
 
 The mean follows the dance with a time constant of two seconds, so a held pose stays what it is and
-only the movement about it shrinks or grows. The velocity of the root is scaled alike.
+only the movement about it shrinks or grows. The velocity of the root is scaled alike. A change of the
+energy takes its time: 0.75 s from full to nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from bailando.motion.pose import CONTACTS, TURN, VELOCITY
 
 MAX_ENERGY = 2.0
 _TIME_CONSTANT_FRAMES = 120.0
+_MAX_CHANGE_PER_FRAME = 1.0 / 45.0
 _GAIN = np.float32(1.0 - math.exp(-1.0 / _TIME_CONSTANT_FRAMES))
 
 Float32Array = NDArray[np.float32]
@@ -33,14 +35,24 @@ def check_energy(energy: float) -> float:
 
 @dataclass(frozen=True)
 class EnergyState:
-    """Slow means of the pose channels, or None before the first frame."""
+    """Slow means of the pose channels and the energy in force, None before the first frame."""
 
     upper: Float32Array | None = None
     lower: Float32Array | None = None
+    energy: float | None = None
+
+
+def ease_energy(wanted: float, state: EnergyState, frames: int) -> Float32Array:
+    """Return the energy of each frame of a chunk, (frames, 1), on its way to the wanted one."""
+    if state.energy is None or state.energy == wanted:
+        return np.full((frames, 1), wanted, np.float32)
+    steps = np.arange(1, frames + 1)[:, None] * _MAX_CHANGE_PER_FRAME
+    eased = state.energy + np.clip(wanted - state.energy, -steps, steps)
+    return np.asarray(eased, np.float32)
 
 
 def scale_energy(
-    upper: Float32Array, lower: Float32Array, energy: float, state: EnergyState
+    upper: Float32Array, lower: Float32Array, energy: Float32Array, state: EnergyState
 ) -> tuple[Float32Array, Float32Array, EnergyState]:
     """Scale the movement of a chunk.
 
@@ -49,8 +61,8 @@ def scale_energy(
     upper : (T, 90) float32
     lower : (T, 62) float32
         Pose channels (`bailando.motion.pose`).
-    energy : float
-        1 returns the channels untouched, 0 leaves the slow mean standing on its place.
+    energy : (T, 1) float32
+        1 throughout returns the channels untouched, 0 leaves the slow mean standing on its place.
     state : EnergyState
         Means after the chunk before.
 
@@ -60,15 +72,14 @@ def scale_energy(
     state : EnergyState
     """
     upper_mean, lower_mean = _running_mean(upper, state.upper), _running_mean(lower, state.lower)
-    after = EnergyState(upper_mean[-1], lower_mean[-1])
-    if energy == 1.0:
+    after = EnergyState(upper_mean[-1], lower_mean[-1], float(energy[-1, 0]))
+    if np.all(energy == 1.0):
         return upper, lower, after
-    scale = np.float32(energy)
-    scaled_lower = lower_mean + scale * (lower - lower_mean)
+    scaled_lower = lower_mean + energy * (lower - lower_mean)
     road = slice(VELOCITY.start, TURN + 1)
-    scaled_lower[:, road] = scale * lower[:, road]
+    scaled_lower[:, road] = energy * lower[:, road]
     scaled_lower[:, CONTACTS] = lower[:, CONTACTS]
-    return upper_mean + scale * (upper - upper_mean), scaled_lower, after
+    return upper_mean + energy * (upper - upper_mean), scaled_lower, after
 
 
 def _running_mean(channels: Float32Array, before: Float32Array | None) -> Float32Array:

@@ -203,12 +203,12 @@ def _feel_floor(
 
 
 def scale_positions_energy(
-    upper: Float32Array, lower: Float32Array, energy: float, state: EnergyState
+    upper: Float32Array, lower: Float32Array, energy: Float32Array, state: EnergyState
 ) -> tuple[Float32Array, Float32Array, EnergyState]:
     """Scale the movement of a chunk as `bailando.engine.energy.scale_energy` does rotations."""
     scaled_upper, scaled_lower, after = scale_energy(upper, lower, energy, state)
-    if energy != 1.0:
-        scaled_lower[:, VELOCITY] = np.float32(energy) * lower[:, VELOCITY]
+    if np.any(energy != 1.0):
+        scaled_lower[:, VELOCITY] = energy * lower[:, VELOCITY]
     return scaled_upper, scaled_lower, after
 
 

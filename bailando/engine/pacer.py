@@ -75,6 +75,8 @@ class Pacer:
         The datagram sinks, resolved but not opened: the thread has sockets of its own.
     queue_frames
         How many frames may wait for their turn.
+    dancers
+        Which dancer's frames each sink sends; None means the first's.
 
     Raises
     ------
@@ -82,8 +84,11 @@ class Pacer:
         If a destination cannot be sent to.
     """
 
-    def __init__(self, sinks: Sequence[PacketSink], queue_frames: int = 64) -> None:
+    def __init__(
+        self, sinks: Sequence[PacketSink], queue_frames: int = 64, dancers: Sequence[int] | None = None
+    ) -> None:
         self._sinks = tuple(sinks)
+        self._dancers = [0] * len(self._sinks) if dancers is None else list(dancers)
         counts = [max((p.template().value_count for p in sink.packets), default=0) for sink in self._sinks]
         self._thread = OutputThread(max(1, sum(counts)), queue_frames, FRAME_PERIOD_NS)
         self._values = np.zeros(self._thread.value_count, dtype=np.float32)
@@ -117,17 +122,25 @@ class Pacer:
         """Start the thread; it sends nothing before the first frame is due."""
         self._thread.start()
 
-    def submit(self, frame: Frame, due_ns: int) -> bool:
+    def submit(self, frame: Frame | Sequence[Frame], due_ns: int) -> bool:
         """Queue a frame for `due_ns` on the clock of `bailando._native.now_ns`.
+
+        Parameters
+        ----------
+        frame
+            The frame, or one of each dancer, all of one number.
+        due_ns
+            When it is due.
 
         Returns
         -------
         bool
             False if the queue is full; the frame is then lost and counted.
         """
-        for sink, part in zip(self._sinks, self._slices, strict=True):
-            self._values[part] = sink.values(frame)
-        return self._thread.push(frame.number, due_ns, self._values)
+        frames = (frame,) if isinstance(frame, Frame) else frame
+        for sink, part, dancer in zip(self._sinks, self._slices, self._dancers, strict=True):
+            self._values[part] = sink.values(frames[dancer])
+        return self._thread.push(frames[0].number, due_ns, self._values)
 
     def finish(self, timeout_s: float = 2.0) -> bool:
         """Let the queued frames leave at their turns, then stop.

@@ -2,48 +2,137 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bailando.engine.control import Control, Controls, Wish
 from bailando.engine.dancer import Dancer
+from bailando.engine.listener import Listener, MusicReading, MusicToken
 from bailando.engine.session import MotionChunk, Session
-from bailando.music.features import REFERENCE_BPM, FeatureExtractor
-from bailando.music.published_features import PublishedFeatures
+from bailando.engine.silence import DEFAULT_THRESHOLD_DB, IDLE_ACTIVITY
+from bailando.errors import ConfigError
 
-Float32Array = NDArray[np.float32]
+__all__ = ["Ensemble", "MusicReading", "Performance", "frame_count"]
+
+Together = tuple[MotionChunk, ...]
+"""The chunks of one token, one for each dancer."""
 
 
-@dataclass(frozen=True)
-class MusicReading:
-    """What the features said at the end of one feature frame.
+class Ensemble:
+    """One listener and the sessions that dance to it, token by token.
+
+    Parameters
+    ----------
+    dancer : Dancer
+    sessions : sequence of Session
+        Fresh sessions of that dancer.
+    controls : Controls, optional
+        What may be changed meanwhile; None makes a queue that nobody else knows.
+    on_control : callable, optional
+        Gets the controls that are no business of a session: next, delay, tap.
+    silence_threshold_db : float
 
     Attributes
     ----------
-    frame : int
-        Number of the feature frame; it covers the media time [frame / 60, (frame + 1) / 60) s.
-    bpm, phase, confidence : float
-        Tempo, place within the beat in [0, 1) at the end of the frame, trust in both in [0, 1].
-    level, onset : float
-        Loudness and onset strength, both in [0, 1].
+    listener : Listener
+    controls : Controls
+    idle : bool
+        Whether the dancers idle for want of music.
     """
 
-    frame: int = -1
-    bpm: float = 0.0
-    phase: float = 0.0
-    confidence: float = 0.0
-    level: float = 0.0
-    onset: float = 0.0
+    def __init__(
+        self,
+        dancer: Dancer,
+        sessions: Sequence[Session],
+        controls: Controls | None = None,
+        on_control: Callable[[Control], None] = lambda _: None,
+        silence_threshold_db: float = DEFAULT_THRESHOLD_DB,
+    ) -> None:
+        self.sessions = tuple(sessions)
+        self.listener = Listener(dancer, silence_threshold_db)
+        self.controls = controls or new_controls(self.sessions, dancer.manifest.styles)
+        self.idle = False
+        self._on_control = on_control
+        self._running = [True] * len(self.sessions)
+        self._skip_tokens = dancer.manifest.music_lead_tokens
+        self._closing_samples = (
+            dancer.delay_tokens * dancer.manifest.frames_per_token * dancer.feature_spec.hop_length
+        )
 
-    def phase_at(self, frame: int) -> float:
-        """Return the phase at the beginning of another frame, were the tempo to stay."""
-        return (self.phase + (frame - self.frame - 1) * self.bpm / 3600.0) % 1.0
+    def feed(self, samples: NDArray[np.floating[Any]]) -> list[Together]:
+        """Take samples and return the chunks that became ready; see `Performance.feed`."""
+        ready = [] if self.sessions[0].token else [self._step(None)]
+        self.listener.hear(samples)
+        while (token := self.listener.next_token()) is not None:
+            if self._skip_tokens:
+                self._skip_tokens -= 1
+            else:
+                ready.append(self._step(token))
+        return [chunks for chunks in ready if chunks[0].first_frame >= 0]
+
+    def finish(self) -> list[Together]:
+        """End the sound: return the chunks that were waiting for more of it, which is silence now."""
+        heard = self.listener.samples
+        ready = self.feed(np.zeros(self._closing_samples, np.float32)) if self._closing_samples else []
+        self.listener.samples = heard
+        return ready
+
+    def _step(self, token: MusicToken | None) -> Together:
+        """Carry out what was asked for, then dance one token."""
+        for control in self.controls.take():
+            self._obey(control)
+        self.idle = token is not None and token.silent
+        share = IDLE_ACTIVITY if self.idle else 1.0
+        features = None if token is None else token.features
+        return tuple(
+            session.step(features, share if running else 0.0)
+            for session, running in zip(self.sessions, self._running, strict=True)
+        )
+
+    def _obey(self, control: Control) -> None:
+        """Carry out one control."""
+        if control.name == "tempo":
+            if control.value:
+                self.listener.tempo.hint(float(control.value))
+            else:
+                self.listener.tempo.clear()
+            return
+        if control.name in ("next", "delay", "tap"):
+            self._on_control(control)
+            return
+        chosen = range(len(self.sessions)) if control.dancer is None else (control.dancer,)
+        for number in chosen:
+            if control.name in ("start", "stop"):
+                self._running[number] = control.name == "start"
+            else:
+                _change(self.sessions[number], control, number)
+
+
+def _change(session: Session, control: Control, number: int) -> None:
+    """Carry out a control on one session; of one seed for all, each dancer gets its own."""
+    if control.name in ("style", "energy", "temperature"):
+        session.configure(**{control.name: control.value})
+    elif control.name == "seed":
+        session.reseed(int(control.value or 0) + (number if control.dancer is None else 0))
+    elif control.name == "reset":
+        session.reset()
+    elif control.name == "recentre":
+        session.recentre()
+    else:
+        raise ConfigError(f"unknown control {control.name!r}")
+
+
+def new_controls(sessions: Sequence[Session], styles: Sequence[str], can_skip: bool = True) -> Controls:
+    """Return a queue of controls for sessions as they are now."""
+    wishes = tuple(Wish(session.options.style, session.options.energy) for session in sessions)
+    return Controls(tuple(styles), wishes, can_skip)
 
 
 class Performance:
-    """Features, music tokens and one dance; the result does not depend on how samples are cut.
+    """One dancer to one stream of samples; the result does not depend on how samples are cut.
 
     Parameters
     ----------
@@ -53,34 +142,32 @@ class Performance:
 
     Attributes
     ----------
-    samples : int
-        Samples taken so far, at `sample_rate_hz`.
-    replaced_samples : int
-        NaN and infinite samples, which count as silence.
-    reading : MusicReading
-        The newest feature frame in words.
+    session : Session
     """
 
     def __init__(self, dancer: Dancer, session: Session) -> None:
-        spec = dancer.feature_spec
         self.session = session
-        self.sample_rate_hz = spec.sample_rate_hz
-        self.samples = 0
-        self.replaced_samples = 0
-        self.reading = MusicReading()
-        self._hop_length = spec.hop_length
-        self._frames_per_token = dancer.manifest.frames_per_token
-        self._skip_tokens = dancer.manifest.music_lead_tokens
-        self._extractor = FeatureExtractor(spec)
-        self._feature_state = self._extractor.initial_state()
-        self._columns = {name: column for column, name in enumerate(spec.channel_names)}
-        self._tail: Float32Array = np.empty(0, np.float32)
-        self._features: Float32Array = np.empty((0, spec.frame_dim), np.float32)
-        self._frames = 0
-        self._delay_tokens = dancer.delay_tokens
-        published = dancer.published_spec
-        self._published = None if published is None else PublishedFeatures(published)
-        self._hops: Float32Array = np.empty((0, spec.hop_length), np.float32)
+        self._ensemble = Ensemble(dancer, [session])
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples, Hz."""
+        return self._ensemble.listener.sample_rate_hz
+
+    @property
+    def samples(self) -> int:
+        """Samples taken so far."""
+        return self._ensemble.listener.samples
+
+    @property
+    def replaced_samples(self) -> int:
+        """NaN and infinite samples, which count as silence."""
+        return self._ensemble.listener.replaced_samples
+
+    @property
+    def reading(self) -> MusicReading:
+        """The newest feature frame in words."""
+        return self._ensemble.listener.reading
 
     def feed(self, samples: NDArray[np.floating[Any]]) -> list[MotionChunk]:
         """Take samples and return the chunks that became ready.
@@ -93,62 +180,11 @@ class Performance:
         samples : (n,) float32
             Mono, at `sample_rate_hz`.
         """
-        chunks = [] if self.session.token else [self.session.step(None)]
-        self._hear(np.asarray(samples, np.float32))
-        while len(self._features) >= self._frames_per_token:
-            token = self._next_token()
-            if self._skip_tokens:
-                self._skip_tokens -= 1
-            else:
-                chunks.append(self.session.step(token))
-        return [chunk for chunk in chunks if chunk.first_frame >= 0]
+        return [chunk for (chunk,) in self._ensemble.feed(samples)]
 
     def finish(self) -> list[MotionChunk]:
         """End the sound: return the chunks that were waiting for more of it, which is silence now."""
-        heard = self.samples
-        silence = self._delay_tokens * self._frames_per_token * self._hop_length
-        chunks = self.feed(np.zeros(silence, np.float32)) if silence else []
-        self.samples = heard
-        return chunks
-
-    def _next_token(self) -> Float32Array:
-        """Take one music token off the queue."""
-        token, self._features = np.split(self._features, [self._frames_per_token])
-        if self._published is None:
-            return token
-        hops, self._hops = np.split(self._hops, [self._frames_per_token])
-        return self._published.step(hops.ravel(), token)
-
-    def _hear(self, samples: Float32Array) -> None:
-        """Turn whole hops into features and keep the rest."""
-        finite = np.isfinite(samples)
-        self.replaced_samples += int(samples.size - np.count_nonzero(finite))
-        self.samples += samples.size
-        stream = np.concatenate([self._tail, np.where(finite, samples, np.float32(0))])
-        count = len(stream) // self._hop_length
-        self._tail = stream[count * self._hop_length :]
-        if count == 0:
-            return
-        hops = stream[: count * self._hop_length].reshape(count, self._hop_length)
-        features, self._feature_state = self._extractor.step(hops, self._feature_state)
-        self._features = np.concatenate([self._features, features])
-        if self._published is not None:
-            self._hops = np.concatenate([self._hops, hops])
-        self._frames += count
-        self.reading = self._read(features[-1])
-
-    def _read(self, features: Float32Array) -> MusicReading:
-        """Put one feature frame into words."""
-        values = {name: float(features[column]) for name, column in self._columns.items()}
-        angle = np.arctan2(values["beat_sin"], values["beat_cos"])
-        return MusicReading(
-            frame=self._frames - 1,
-            bpm=REFERENCE_BPM * 2.0 ** values["tempo_octave"],
-            phase=float(angle / (2 * np.pi)) % 1.0,
-            confidence=min(max(values["beat_confidence"], 0.0), 1.0),
-            level=min(max(values["level"], 0.0), 1.0),
-            onset=min(max(values["onset"], 0.0), 1.0),
-        )
+        return [chunk for (chunk,) in self._ensemble.finish()]
 
 
 def frame_count(samples: int, sample_rate_hz: int, frame_rate_hz: int = 60) -> int:

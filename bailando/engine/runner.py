@@ -12,31 +12,36 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
 from bailando._native import now_ns
+from bailando.engine.control import MAX_DELAY_MS, MIN_DELAY_MS, Control, Controls, ControlValue
 from bailando.engine.dancer import Dancer
-from bailando.engine.frame import FRAME_RATE_HZ, Frame
+from bailando.engine.delay import SlewedDelay
+from bailando.engine.frame import FRAME_RATE_HZ
+from bailando.engine.frame_maker import BeatCounter, make_frame
 from bailando.engine.output import Output
 from bailando.engine.pacer import NS_PER_SECOND, frame_due_ns
-from bailando.engine.performance import MusicReading, Performance, frame_count
+from bailando.engine.performance import Ensemble, Performance, frame_count
+from bailando.engine.run_meter import RunMeter
 from bailando.engine.scheduling import calm_interpreter, raised_priority
 from bailando.engine.session import Session
+from bailando.engine.silence import DEFAULT_THRESHOLD_DB
 from bailando.engine.sinks.base import Sink
 from bailando.engine.sources import Samples, Source
-from bailando.engine.telemetry import LatencyHistogram, Status
-from bailando.engine.timeline import Pose, Timeline
+from bailando.engine.telemetry import Status
+from bailando.engine.timeline import Timeline
 from bailando.errors import ConfigError
 from bailando.music.audio import StreamResampler
 
 _LEAD_NS = 20_000_000
 _GUARD_NS = 6_000_000
 _WARM_UP_TOKENS = 4
-_FPS_INTERVAL_NS = 200_000_000
-_BEAT_REFRACTORY_FRAMES = 12
 
 StatusCallback = Callable[[Status], None]
+SoundCallback = Callable[[Samples], None]
 
 
 @dataclass(frozen=True)
@@ -47,24 +52,23 @@ class LiveOptions:
     ----------
     delay_ms : float
         From a moment of the sound to the motion of that moment; it must cover blocks of the sound card,
-        the resampler's hold-back (at most 21 ms from 44.1 or 48 kHz) and the computation.
+        the resampler's hold-back (at most 21 ms from 44.1 or 48 kHz) and the computation. The latency
+        that a device declares comes on top of it.
     duration_s : float or None
         Stop after so much media time; None dances until the source ends.
+    silence_threshold_db : float
+        What is quieter is silence, to which dancers idle.
     """
 
     delay_ms: float = 60.0
     duration_s: float | None = None
+    silence_threshold_db: float = DEFAULT_THRESHOLD_DB
 
     def __post_init__(self) -> None:
-        if not 10.0 <= self.delay_ms <= 10_000.0:
-            raise ConfigError(f"delay is {self.delay_ms} ms; give 10 to 10000")
+        if not MIN_DELAY_MS <= self.delay_ms <= MAX_DELAY_MS:
+            raise ConfigError(f"delay is {self.delay_ms} ms; give {MIN_DELAY_MS:g} to {MAX_DELAY_MS:g}")
         if self.duration_s is not None and not self.duration_s > 0.0:
             raise ConfigError(f"duration is {self.duration_s} s; give more than 0")
-
-    @property
-    def delay_ns(self) -> int:
-        """The delay, ns."""
-        return round(self.delay_ms * 1e6)
 
     @property
     def max_frames(self) -> int | None:
@@ -73,17 +77,26 @@ class LiveOptions:
 
 
 class LiveRunner:
-    """Runs one dance to one source of sound.
+    """Runs dances to one source of sound.
 
     Parameters
     ----------
     dancer : Dancer
-    session : Session
-        A fresh session of that dancer.
+    sessions : Session or sequence of Session
+        Fresh sessions of that dancer, one for each body on the floor.
     source : Source
-    sinks : sequence of Sink
-        Where frames go.
+    sinks : sequence of Sink, or of sequences of Sink
+        Where frames go; for several sessions, the sinks of each.
     options : LiveOptions, optional
+    controls : Controls, optional
+        A queue made beforehand (`new_controls`); `control` puts into it.
+    on_sound : callable, optional
+        Gets each block of the source on the dance thread, to play it.
+
+    Attributes
+    ----------
+    controls : Controls
+        What may be changed meanwhile, from any thread.
 
     Raises
     ------
@@ -94,32 +107,38 @@ class LiveRunner:
     def __init__(
         self,
         dancer: Dancer,
-        session: Session,
+        sessions: Session | Sequence[Session],
         source: Source,
-        sinks: Sequence[Sink],
+        sinks: Sequence[Sink] | Sequence[Sequence[Sink]],
         options: LiveOptions | None = None,
+        controls: Controls | None = None,
+        on_sound: SoundCallback | None = None,
     ) -> None:
         self._options = options or LiveOptions()
         self._dancer = dancer
         self._source = source
-        self._performance = Performance(dancer, session)
-        self._resampler = StreamResampler(source.sample_rate_hz, self._performance.sample_rate_hz)
-        lookahead_frames = dancer.delay_tokens * dancer.manifest.frames_per_token
-        self._delay_ns = self._options.delay_ns + lookahead_frames * NS_PER_SECOND // FRAME_RATE_HZ
-        self._timeline = Timeline(dancer.skeleton)
-        self._output = Output(sinks)
-        self._latency = LatencyHistogram()
-        self._compute = LatencyHistogram()
-        self._extrapolated = 0
+        self._on_sound = on_sound
+        sessions = (sessions,) if isinstance(sessions, Session) else tuple(sessions)
+        self._ensemble = Ensemble(dancer, sessions, controls, self._obey, self._options.silence_threshold_db)
+        self.controls = self._ensemble.controls
+        self._resampler = StreamResampler(source.sample_rate_hz, dancer.feature_spec.sample_rate_hz)
+        self._delay_ms = self._options.delay_ms
+        self._delay = SlewedDelay(self._wanted_delay_ns())
+        self._timelines = [Timeline(dancer.skeleton) for _ in sessions]
+        self._output = Output(_for_each(sinks, len(sessions)))
+        self._meter = RunMeter(self._ensemble, self._timelines, source, self._output, dancer.watchdog)
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._fps = 0.0
-        self._measured_ns = 0
-        self._measured_frames = 0
+
+    def control(self, name: str, value: ControlValue = None, dancer: int | None = None) -> None:
+        """Change the dance from the next token on; any thread may call it. See `Controls.submit`."""
+        self.controls.submit(name, value, dancer)
 
     def stop(self) -> None:
         """Ask the run to end; callable from any thread and from signal handlers."""
         self._stop.set()
+        if self._dancer.watchdog is not None:
+            self._dancer.watchdog.given_up.set()
         self._source.stop()
 
     def run(self, on_status: StatusCallback | None = None, status_interval_s: float = 1.0) -> Status:
@@ -138,8 +157,10 @@ class LiveRunner:
         Raises
         ------
         BailandoError
-            If the source or an output fails to start, or the source fails on the way.
+            If the source or an output fails to start, or a file fails on the way.
         """
+        if self._dancer.watchdog is not None:
+            self._dancer.watchdog.given_up.clear()
         warm_up(self._dancer)
         dance = threading.Thread(target=self._guarded(self._dance), name="bailando-dance", daemon=True)
         frames = threading.Thread(
@@ -150,7 +171,8 @@ class LiveRunner:
                 self._timeline_chunks(np.empty(0, np.float32))
                 self._output.start()
                 self._source.start()
-                self._measured_ns = now_ns()
+                self._delay.set(self._wanted_delay_ns())
+                self._meter.begin()
                 frames.start()
                 dance.start()
                 while frames.is_alive():
@@ -172,43 +194,7 @@ class LiveRunner:
 
     def status(self) -> Status:
         """Return a look at the run; for one thread at a time."""
-        report, session, reading = self._output.report(), self._performance.session, self._performance.reading
-        self._measure_fps(report.frames)
-        dropped = report.dropped + report.queue_full
-        latency_ms = [self._latency.percentile_ns(percent) / 1e6 for percent in (50, 99)]
-        compute_ms = [self._compute.percentile_ns(percent) / 1e6 for percent in (50, 99)]
-        return Status(
-            time_s=max(report.last_frame, 0) / FRAME_RATE_HZ,
-            fps=self._fps,
-            latency_p50_ms=latency_ms[0],
-            latency_p99_ms=latency_ms[1],
-            compute_p50_ms=compute_ms[0],
-            compute_p99_ms=compute_ms[1],
-            compute_max_ms=self._compute.max_ns / 1e6,
-            bpm=reading.bpm,
-            phase=reading.phase_at(report.last_frame),
-            confidence=reading.confidence,
-            level=reading.level,
-            frames=report.frames,
-            late_frames=report.late + report.underruns + dropped + self._extrapolated,
-            sent_late=report.late,
-            repeated_frames=report.underruns,
-            dropped_frames=dropped,
-            extrapolated_frames=self._extrapolated,
-            late_tokens=self._timeline.late_tokens,
-            rejected_codes=session.rejected_logits,
-            rejected_poses=session.rejected_poses,
-            lost_samples=self._source.lost_samples,
-            replaced_samples=self._performance.replaced_samples + self._source.replaced_samples,
-            send_errors=report.send_errors,
-        )
-
-    def _measure_fps(self, frames: int) -> None:
-        """Renew the frame rate, unless the interval since the last time is too short to tell."""
-        elapsed_ns = now_ns() - self._measured_ns
-        if elapsed_ns >= _FPS_INTERVAL_NS:
-            self._fps = (frames - self._measured_frames) * NS_PER_SECOND / elapsed_ns
-            self._measured_ns, self._measured_frames = now_ns(), frames
+        return self._meter.status(self._delay.current_ns)
 
     def _guarded(self, work: Callable[[], None]) -> Callable[[], None]:
         """Wrap a thread's work so that its failure ends the run and is raised there."""
@@ -227,7 +213,9 @@ class LiveRunner:
         """Dance thread: turn sound into chunks until the source ends."""
         limit = self._options.max_frames
         while (block := self._source.read()) is not None:
-            self._timeline_chunks(self._resampler.process(block))
+            if self._on_sound is not None:
+                self._on_sound(block)
+            self._timeline_chunks(self._resampler.process(self._meter.without_nan(block)))
             if limit is not None and self._frames_heard() >= limit:
                 break
         else:
@@ -235,73 +223,74 @@ class LiveRunner:
                 self._timeline_chunks(self._resampler.finish())
         heard = self._frames_heard()
         self._timeline_chunks(None)
-        self._timeline.finish(heard if limit is None else min(heard, limit))
+        for timeline in self._timelines:
+            timeline.finish(heard if limit is None else min(heard, limit))
 
     def _frames_heard(self) -> int:
-        return frame_count(self._performance.samples, self._performance.sample_rate_hz)
+        listener = self._ensemble.listener
+        return frame_count(listener.samples, listener.sample_rate_hz)
 
     def _timeline_chunks(self, samples: Samples | None) -> None:
-        """Feed samples (None: no more will come) and put the chunks that come of it on the timeline."""
+        """Feed samples (None: no more will come) and put the chunks that come of it on the timelines."""
         started_ns = now_ns()
-        chunks = self._performance.feed(samples) if samples is not None else self._performance.finish()
+        ready = self._ensemble.feed(samples) if samples is not None else self._ensemble.finish()
         ready_ns = now_ns()
-        for chunk in chunks:
-            self._timeline.put(chunk)
-            if chunk.first_frame:
-                self._compute.record((ready_ns - started_ns) // len(chunks))
-                self._latency.record(ready_ns - frame_due_ns(self._source.origin_ns, chunk.first_frame))
+        for chunks in ready:
+            for timeline, chunk in zip(self._timelines, chunks, strict=True):
+                timeline.put(chunk)
+            if first_frame := chunks[0].first_frame:
+                self._meter.compute.record((ready_ns - started_ns) // len(ready))
+                self._meter.latency.record(ready_ns - frame_due_ns(self._source.origin_ns, first_frame))
+
+    def _obey(self, control: Control) -> None:
+        """Dance thread: carry out what concerns more than the sessions."""
+        if control.name == "next":
+            self._source.skip()
+        elif control.name == "delay":
+            self._delay_ms = float(control.value or 0.0)
+            self._delay.set(self._wanted_delay_ns())
+        elif control.name == "tap":
+            heard_ns = control.time_ns - self._source.origin_ns
+            self._ensemble.listener.tempo.tap(heard_ns * FRAME_RATE_HZ / NS_PER_SECOND)
+
+    def _wanted_delay_ns(self) -> int:
+        """Return the delay asked for, what the bundle needs and what the device adds."""
+        lookahead_frames = self._dancer.delay_tokens * self._dancer.manifest.frames_per_token
+        lookahead_ns = lookahead_frames * NS_PER_SECOND // FRAME_RATE_HZ
+        return round(self._delay_ms * 1e6) + lookahead_ns + self._source.report().latency_ns
 
     def _send_frames(self) -> None:
         """Frame thread: hand over each frame shortly before it is due, come what may."""
         beats = BeatCounter()
+        last = self._timelines[-1]  # which gets its chunks last
         while not self._stop.is_set():
-            number = self._timeline.next_number
-            due_ns = frame_due_ns(self._source.origin_ns + self._delay_ns, number)
-            self._timeline.wait(max(0, due_ns - _GUARD_NS - now_ns()) / NS_PER_SECOND)
-            if self._timeline.ended:
+            number = last.next_number
+            due_ns = frame_due_ns(self._source.origin_ns + self._delay.step(), number)
+            last.wait(max(0, due_ns - _GUARD_NS - now_ns()) / NS_PER_SECOND)
+            if last.ended:
                 return
             wait_ns = due_ns - _LEAD_NS - now_ns()
             if wait_ns > 0:
                 time.sleep(wait_ns / NS_PER_SECOND)
-            pose, reading = self._timeline.take(), self._performance.reading
+            poses, reading = (
+                [timeline.take() for timeline in self._timelines],
+                self._ensemble.listener.reading,
+            )
             # After its turn the native thread has repeated the frame before, and counted that.
-            self._extrapolated += not pose.danced and now_ns() < due_ns
-            self._output.submit(make_frame(number, pose, reading, beats.is_beat(number, reading)), due_ns)
+            self._meter.extrapolated += not poses[-1].danced and now_ns() < due_ns
+            beat = beats.is_beat(number, reading)
+            self._output.submit([make_frame(number, pose, reading, beat) for pose in poses], due_ns)
 
 
-class BeatCounter:
-    """Says which frames hold a beat: the predicted phase wraps there, and no beat was just before."""
-
-    def __init__(self) -> None:
-        self._last_phase = 1.0
-        self._last_beat = -_BEAT_REFRACTORY_FRAMES
-
-    def is_beat(self, number: int, reading: MusicReading) -> bool:
-        """Whether a beat falls into frame `number`, by the newest reading; call it for every frame."""
-        phase = reading.phase_at(number)
-        wrapped = phase < self._last_phase - 0.5
-        self._last_phase = phase
-        if not wrapped or reading.bpm <= 0 or number - self._last_beat < _BEAT_REFRACTORY_FRAMES:
-            return False
-        self._last_beat = number
-        return True
-
-
-def make_frame(number: int, pose: Pose, reading: MusicReading, beat: bool) -> Frame:
-    """Put pose and music together."""
-    return Frame(
-        number=number,
-        positions=pose.positions,
-        rotations=pose.rotations,
-        root_position=pose.root_position,
-        contacts=pose.contacts,
-        beat=beat,
-        bpm=reading.bpm,
-        phase=reading.phase_at(number),
-        confidence=reading.confidence,
-        level=reading.level,
-        onset=reading.onset,
-    )
+def _for_each(sinks: Sequence[Sink] | Sequence[Sequence[Sink]], dancers: int) -> list[list[Sink]]:
+    """Return the sinks of each dancer; a flat list is the first one's."""
+    each: list[list[Sink]] = [[] for _ in range(dancers)]
+    for number, entry in enumerate(sinks):
+        if isinstance(entry, list | tuple):
+            each[number] += entry
+        else:
+            each[0].append(cast(Sink, entry))
+    return each
 
 
 def warm_up(dancer: Dancer) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays, Backend
-from bailando.engine.energy import EnergyState, check_energy, scale_energy
+from bailando.engine.energy import EnergyState, check_energy, ease_energy, scale_energy
 from bailando.engine.manifest import Manifest
 from bailando.engine.official_pose import REPRESENTATION as POSITIONS
 from bailando.engine.official_pose import VELOCITY as POSITIONS_VELOCITY
@@ -38,6 +38,7 @@ Float32Array = NDArray[np.float32]
 FLOOR = FloorSteering()
 # The root does not follow held feet, so that the steering has the last word on where the dancer is.
 BODY = BodyConfig(root_follow=False)
+_LARGEST_CHANNEL = 1e4
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class MotionChunk:
         Probability that left ankle, right ankle, left toes, right toes touch the floor.
     upper_code, lower_code : int
         The codes the frames were decoded from.
+    cut : bool
+        Whether the dancer was put somewhere else before it, so that what is shown should fade over.
     """
 
     first_frame: int
@@ -68,6 +71,7 @@ class MotionChunk:
     contacts: Float32Array
     upper_code: int
     lower_code: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ class Snapshot:
     """All of a session at one token boundary; its arrays are copies."""
 
     token: int
+    beginning: bool
+    cut: bool
+    seed: int
     upper_code: int
     lower_code: int
     gpt_state: Arrays
@@ -121,28 +128,34 @@ class Session:
     rejected_logits : int
         Draws that kept the code before, because every logit was NaN or minus infinity.
     rejected_poses : int
-        Chunks that held the pose before, because the decoder gave NaN or infinity.
+        Chunks that held the pose before, because the decoder gave NaN, infinity or absurd numbers.
     """
 
     def __init__(
-        self, manifest: Manifest, backend: Backend, skeleton: Skeleton, options: SessionOptions, seed: int
+        self,
+        manifest: Manifest,
+        backend: Backend,
+        skeleton: Skeleton,
+        options: SessionOptions,
+        seed: int,
+        place_m: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._manifest = manifest
         self._backend = backend
         self._skeleton = skeleton
         self._options = self._checked(options)
-        self._generator = new_generator(seed)
+        self._seed = seed
+        self._place_m = place_m
         self._token = 0
-        self._codes = (0, 0)
         self._recent_codes: tuple[tuple[int, int], ...] = ()
-        self._gpt_state: Any = backend.initial_state("gpt_step")
         self._decoder_state: Any = backend.initial_state("decoder_step")
-        self._root: RootState | PositionsState = (
-            PositionsState() if manifest.pose.representation == POSITIONS else RootState()
-        )
         self._energy = EnergyState()
-        self._body_state = BodyState()
         self._last_pose: tuple[Float32Array, Float32Array] | None = None
+        self._gpt_state: Any = None
+        self._root: RootState | PositionsState = RootState()
+        self._beginning = self._cut = False
+        self._codes = (0, 0)
+        self._begin()
         self.rejected_logits = 0
         self.rejected_poses = 0
 
@@ -171,7 +184,31 @@ class Session:
             raise ConfigError(f"unknown option in {sorted(changes)}; choose from {known}") from None
         self._options = self._checked(changed)
 
-    def step(self, music_token: NDArray[np.floating[Any]] | None) -> MotionChunk:
+    def reseed(self, seed: int) -> None:
+        """Draw from another seed, from the next token on; the dance goes on from where it is."""
+        self._generator = new_generator(seed)
+        self._seed = seed
+
+    def reset(self) -> None:
+        """Dance from the next token on as a fresh session of this seed would, and hear no more before.
+
+        Only the numbers of the frames go on. A bundle with look-ahead keeps its decoder's memory, so
+        that no frame is lost.
+        """
+        if not self._manifest.lookahead_tokens:
+            self._decoder_state = self._backend.initial_state("decoder_step")
+            self._energy = EnergyState()
+            self._last_pose = None
+        self._begin()
+        self._cut = self._token > 0
+
+    def recentre(self) -> None:
+        """Put the dancer back on its place, facing front, from the next token on."""
+        self._root = self._home()
+        self._body_state = BodyState()
+        self._cut = self._token > 0
+
+    def step(self, music_token: NDArray[np.floating[Any]] | None, activity: float = 1.0) -> MotionChunk:
         """Dance one token.
 
         Parameters
@@ -179,6 +216,8 @@ class Session:
         music_token : (8, F) float32 or None
             Music features of the token before (of this one if the bundle has a music lead). None for
             token 0, which is drawn from the manifest's start codes.
+        activity : float
+            Share of the energy in force, 0 to 1: less when there is no music.
 
         Returns
         -------
@@ -190,22 +229,27 @@ class Session:
         ValueError
             If music is given for token 0, or missing or of the wrong shape later.
         """
-        if self._token == 0:
-            if music_token is not None:
-                raise ValueError("token 0 is drawn from the start codes; step it with None")
+        if self._token == 0 and music_token is not None:
+            raise ValueError("token 0 is drawn from the start codes; step it with None")
+        if self._beginning:
             starts = self._manifest.start_codes
             self._codes = starts[int(self._generator.integers(len(starts)))]
+            self._beginning = False
         else:
             self._codes = self._draw_codes(music_token)
         self._recent_codes = (*self._recent_codes, self._codes)[-1 - self._manifest.lookahead_tokens :]
-        chunk = self._decode()
+        chunk = self._decode(activity)
         self._token += 1
+        self._cut = False
         return chunk
 
     def snapshot(self) -> Snapshot:
         """Copy the whole state."""
         return Snapshot(
             token=self._token,
+            beginning=self._beginning,
+            cut=self._cut,
+            seed=self._seed,
             upper_code=self._codes[0],
             lower_code=self._codes[1],
             recent_codes=self._recent_codes,
@@ -224,6 +268,7 @@ class Session:
     def restore(self, snapshot: Snapshot) -> None:
         """Go on from a snapshot of a session of the same dancer."""
         self._token = snapshot.token
+        self._beginning, self._cut, self._seed = snapshot.beginning, snapshot.cut, snapshot.seed
         self._codes = (snapshot.upper_code, snapshot.lower_code)
         self._recent_codes = snapshot.recent_codes
         self._gpt_state = self._backend.write_state("gpt_step", snapshot.gpt_state)
@@ -236,6 +281,19 @@ class Session:
         self._options = snapshot.options
         self.rejected_logits = snapshot.rejected_logits
         self.rejected_poses = snapshot.rejected_poses
+
+    def _begin(self) -> None:
+        """Forget the music heard and the codes danced, and stand on the place."""
+        self._generator = new_generator(self._seed)
+        self._beginning = True
+        self._cut = False
+        self._codes = (0, 0)
+        self._gpt_state = self._backend.initial_state("gpt_step")
+        self._root = self._home()
+        self._body_state = BodyState()
+
+    def _home(self) -> RootState | PositionsState:
+        return PositionsState() if self._manifest.pose.representation == POSITIONS else RootState()
 
     def _checked(self, options: SessionOptions) -> SessionOptions:
         styles = self._manifest.styles
@@ -268,13 +326,13 @@ class Session:
         upper, lower = (old if new is None else new for old, new in zip(self._codes, drawn, strict=True))
         return upper, lower
 
-    def _decode(self) -> MotionChunk:
+    def _decode(self, activity: float) -> MotionChunk:
         """Turn the current codes into frames."""
         inputs = {"upper_code": np.array([self._codes[0]]), "lower_code": np.array([self._codes[1]])}
         outputs, state = self._backend.step("decoder_step", inputs, self._decoder_state)
         upper, lower = outputs["upper_pose"][0], outputs["lower_pose"][0]
         first_frame = (self._token - self._manifest.lookahead_tokens) * self._manifest.frames_per_token
-        if np.isfinite(upper).all() and np.isfinite(lower).all():
+        if _usable(upper) and _usable(lower):
             self._decoder_state = state
         else:
             self.rejected_poses += 1
@@ -283,7 +341,8 @@ class Session:
             upper, lower = self._held_pose()
             return self._chunk(first_frame, *self._body(upper, lower)[:3])
         rescale = scale_energy if isinstance(self._root, RootState) else scale_positions_energy
-        upper, lower, self._energy = rescale(upper, lower, self._options.energy, self._energy)
+        energy = ease_energy(self._options.energy * activity, self._energy, len(upper))
+        upper, lower, self._energy = rescale(upper, lower, energy, self._energy)
         self._last_pose = upper[-1], lower[-1]
         rotations, root, contacts, self._root = self._body(upper, lower)
         return self._chunk(first_frame, rotations, root, contacts)
@@ -303,8 +362,12 @@ class Session:
         rotations, root, self._body_state = refine(
             rotations, root, contacts, self._body_state, BODY, self._skeleton
         )
+        if any(self._place_m):
+            root = root + np.array([self._place_m[0], 0.0, self._place_m[1]], np.float32)
         positions, _ = forward_kinematics(self._skeleton, rotations, root)
-        return MotionChunk(first_frame, rotations, positions, root, contacts, *self._recent_codes[0])
+        return MotionChunk(
+            first_frame, rotations, positions, root, contacts, *self._recent_codes[0], cut=self._cut
+        )
 
     def _held_pose(self) -> tuple[Float32Array, Float32Array]:
         """Return the last pose for a whole token, standing on its place."""
@@ -316,6 +379,11 @@ class Session:
         upper, lower = (np.repeat(channels[None], frames, axis=0) for channels in self._last_pose)
         lower[:, still] = 0.0
         return upper, lower
+
+
+def _usable(channels: Float32Array) -> bool:
+    """Whether all numbers are finite and so small that nothing after them can overflow."""
+    return bool(np.all(np.abs(channels) < _LARGEST_CHANNEL))  # NaN compares false
 
 
 def _rest_pose(skeleton: Skeleton, frames: int) -> tuple[Float32Array, Float32Array]:

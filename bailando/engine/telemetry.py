@@ -72,6 +72,18 @@ class Status:
         Audio lost by the device; NaN and infinite samples that became silence.
     send_errors : int
         Datagrams that the system did not take.
+    sink_dropped_frames : int
+        Frames that a slow receiver other than of datagrams, such as a browser, was spared.
+    title : str
+        What sounds.
+    connected, idle : bool
+        Whether the device is there; whether the dancers idle for want of music.
+    reconnects, skipped_songs, backend_restarts : int
+        Devices that came back, songs that could not be played, backends started anew.
+    clock_drift_ppm, clock_slew_ms : float
+        The card's clock against the host's, and how far the frames have followed it.
+    delay_ms : float
+        From a moment of the sound to the motion of that moment, the device's own latency included.
     """
 
     time_s: float
@@ -97,6 +109,16 @@ class Status:
     lost_samples: int
     replaced_samples: int
     send_errors: int
+    sink_dropped_frames: int = 0
+    title: str = ""
+    connected: bool = True
+    idle: bool = False
+    reconnects: int = 0
+    skipped_songs: int = 0
+    backend_restarts: int = 0
+    clock_drift_ppm: float = 0.0
+    clock_slew_ms: float = 0.0
+    delay_ms: float = 0.0
 
     def to_json(self) -> str:
         """Return one JSON line, numbers rounded to what they are good for."""
@@ -166,10 +188,13 @@ def status_line(status: Status, color: bool = False) -> str:
         level = f"\x1b[32m{level}\x1b[0m"
         late = f"\x1b[31m{late}\x1b[0m" if status.late_frames else late
     minutes, seconds = divmod(int(status.time_s), 60)
+    faults = status.reconnects + status.backend_restarts + status.skipped_songs
+    state = "  no device" if not status.connected else "  idle" if status.idle else ""
+    state += f"  faults {faults}" if faults else ""
     return (
         f"{minutes}:{seconds:02d}  {status.fps:4.1f} fps  "
         f"latency p50 {status.latency_p50_ms:.0f} p99 {status.latency_p99_ms:.0f} ms  "
-        f"{status.bpm:5.1f} bpm {beat}  level {level}  {late}"
+        f"{status.bpm:5.1f} bpm {beat}  level {level}  {late}{state}"
     )
 
 

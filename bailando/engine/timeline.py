@@ -22,13 +22,15 @@ Float32Array = NDArray[np.float32]
 
 DAMPING_PER_FRAME = np.float32(0.85)
 BLEND_FRAMES = 12
+CUT_BLEND_FRAMES = 45
 
 
 @dataclass(frozen=True, eq=False)
 class Pose:
     """One frame of a dancer: shapes (24, 4), (24, 3), (3,), (4,), all float32.
 
-    `danced` is False for a frame that was invented because the dance was late.
+    `danced` is False for a frame that was invented because the dance was late; `cut` says that the
+    dancer was put elsewhere before it.
     """
 
     rotations: Float32Array
@@ -36,6 +38,7 @@ class Pose:
     root_position: Float32Array
     contacts: Float32Array
     danced: bool = True
+    cut: bool = False
 
 
 class Timeline:
@@ -58,6 +61,7 @@ class Timeline:
         self._motion: tuple[Float32Array, Float32Array] | None = None
         self._offset: tuple[Float32Array, Float32Array] | None = None
         self._blend_left = 0
+        self._blend_length = BLEND_FRAMES
         self.late_tokens = 0
 
     @property
@@ -77,6 +81,7 @@ class Timeline:
                         chunk.positions[frame],
                         chunk.root_position[frame],
                         chunk.contacts[frame],
+                        cut=chunk.cut and frame == max(skip, 0),
                     )
                 )
             self._ready.notify()
@@ -126,7 +131,7 @@ class Timeline:
         )
         turn, move = turn * DAMPING_PER_FRAME, move * DAMPING_PER_FRAME
         self._motion = turn, move
-        self._blend_left = BLEND_FRAMES
+        self._blend_left = self._blend_length = BLEND_FRAMES
         self._offset = None
         rotations = normalize(multiply(self._last.rotations, from_axis_angle(turn)))
         pose = self._pose(rotations, self._last.root_position + move, self._last.contacts)
@@ -134,13 +139,16 @@ class Timeline:
 
     def _blend(self, real: Pose) -> Pose:
         """Fade out what separates the real dance from what was shown instead of it."""
+        if real.cut:
+            self._blend_left = self._blend_length = CUT_BLEND_FRAMES
+            self._offset = None
         if not self._blend_left or self._last is None:
             return real
         if self._offset is None:
             turn = to_axis_angle(multiply(inverse(real.rotations), self._last.rotations))
             self._offset = turn, self._last.root_position - real.root_position
         turn, shift = self._offset
-        weight = _smoothstep(self._blend_left / (BLEND_FRAMES + 1))
+        weight = _smoothstep(self._blend_left / (self._blend_length + 1))
         self._blend_left -= 1
         rotations = normalize(multiply(real.rotations, from_axis_angle(turn * weight)))
         return self._pose(rotations, real.root_position + shift * weight, real.contacts)

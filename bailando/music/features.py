@@ -218,13 +218,7 @@ class FeatureExtractor:
         features = np.empty((len(hops), self.spec.frame_dim), dtype=np.float32)
         onsets, state = self._timbre(power, replace(state, history=history), features)
         beats, beat_state = self._tracker.step(onsets, state.beat)
-        angle = 2 * np.pi * beats.phase
-        beat_channels = features[:, -len(_BEAT_CHANNELS) :]
-        beat_channels[:, 0] = np.sin(angle)
-        beat_channels[:, 1] = np.cos(angle)
-        beat_channels[:, 2] = np.log2(beats.bpm / REFERENCE_BPM)
-        beat_channels[:, 3] = beats.confidence
-        beat_channels[:, 4] = beats.confidence * np.exp(_PULSE_SHARPNESS * (np.cos(angle) - 1))
+        write_beat_channels(features, beats.phase, beats.bpm, beats.confidence)
         return features, replace(state, beat=beat_state)
 
     def extract(self, samples: NDArray[np.floating[Any]]) -> Float32Array:
@@ -272,6 +266,25 @@ class FeatureExtractor:
         out[:, mels + len(_ONSETS) + 1] = tilt / (log_mel.sum(axis=1) + 1e-3)
         strength = (onsets * _ONSET_MIX).sum(axis=1)
         return strength, replace(state, log_mel=log_mel[-1].copy(), onset_levels=onset_levels)
+
+
+def write_beat_channels(
+    features: Float32Array, phase: FloatArray, bpm: FloatArray, confidence: FloatArray
+) -> None:
+    """Fill the beat channels of features (n, F) in place.
+
+    Parameters
+    ----------
+    phase, bpm, confidence : (n,)
+        Place within the beat in [0, 1) at the end of each frame, tempo, trust in both in [0, 1].
+    """
+    angle = 2 * np.pi * phase
+    beat_channels = features[:, -len(_BEAT_CHANNELS) :]
+    beat_channels[:, 0] = np.sin(angle)
+    beat_channels[:, 1] = np.cos(angle)
+    beat_channels[:, 2] = np.log2(bpm / REFERENCE_BPM)
+    beat_channels[:, 3] = confidence
+    beat_channels[:, 4] = confidence * np.exp(_PULSE_SHARPNESS * (np.cos(angle) - 1))
 
 
 def beat_times(features: Float32Array, spec: FeatureSpec) -> FloatArray:

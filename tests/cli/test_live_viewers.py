@@ -10,65 +10,54 @@ import pytest
 from websockets.sync.client import connect
 
 from bailando.cli.live_viewers import LiveViewers
-from bailando.engine.dancer import Dancer, Session
+from bailando.engine.control import Controls
+from bailando.engine.dancer import Dancer
+from bailando.engine.performance import new_controls
 from bailando.engine.viewer import Command
-from bailando.errors import BailandoError, ConfigError
+from bailando.errors import ConfigError
 
 
 @pytest.fixture
-def session(bundle_path: Path) -> Session:
-    return Dancer.open(bundle_path).session(energy=0.8)
-
-
-def viewers_of(session: Session, bundle_path: Path, addresses: list[str], pages: bool = False) -> LiveViewers:
+def controls(bundle_path: Path) -> Controls:
     dancer = Dancer.open(bundle_path)
-    return LiveViewers(session, dancer.skeleton, tuple(dancer.manifest.styles), "a song", addresses, pages)
+    return new_controls([dancer.session(energy=0.8)], dancer.manifest.styles)
 
 
-def test_energy_reaches_the_dance(session: Session, bundle_path: Path) -> None:
-    viewers_of(session, bundle_path, []).carry_out(Command("energy", 1.5))
-    assert session.options.energy == 1.5
+def viewers_of(
+    controls: Controls, bundle_path: Path, addresses: list[str], pages: bool = False
+) -> LiveViewers:
+    return LiveViewers(controls, Dancer.open(bundle_path).skeleton, "a song", addresses, pages)
 
 
-def test_stop_stands_still_and_start_gives_the_energy_back(session: Session, bundle_path: Path) -> None:
-    viewers = viewers_of(session, bundle_path, [])
-    viewers.carry_out(Command("stop"))
-    assert session.options.energy == 0.0
-    viewers.carry_out(Command("energy", 1.2))
-    assert session.options.energy == 0.0
-    viewers.carry_out(Command("start"))
-    assert session.options.energy == 1.2
-
-
-def test_style_reaches_the_dance_and_an_unknown_one_changes_nothing(
-    session: Session, bundle_path: Path
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("energy", 1.5), ("stop", None), ("start", None), ("style", "salsa"), ("seed", 7), ("next", None)],
+)
+def test_every_command_of_a_viewer_reaches_the_queue(
+    controls: Controls, bundle_path: Path, name: str, value: object
 ) -> None:
-    viewers = viewers_of(session, bundle_path, [])
-    style = Dancer.open(bundle_path).manifest.styles[-1]
-    viewers.carry_out(Command("style", style))
-    assert session.options.style == style
-    with pytest.raises(ConfigError):
-        viewers.carry_out(Command("style", "no such style"))
-    assert session.options.style == style
+    viewers_of(controls, bundle_path, []).carry_out(Command(name, value))  # type: ignore[arg-type]
+    assert [(control.name, control.value) for control in controls.take()] == [(name, value)]
 
 
-def test_what_this_run_cannot_do_is_refused(session: Session, bundle_path: Path) -> None:
-    with pytest.raises(BailandoError, match="next"):
-        viewers_of(session, bundle_path, []).carry_out(Command("next"))
+def test_what_the_queue_refuses_the_viewer_hears(controls: Controls, bundle_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such style"):
+        viewers_of(controls, bundle_path, []).carry_out(Command("style", "no such style"))
+    assert controls.take() == []
 
 
 def test_the_page_has_a_default_address_and_a_socket_alone_serves_no_page(
-    session: Session, bundle_path: Path
+    controls: Controls, bundle_path: Path
 ) -> None:
-    assert viewers_of(session, bundle_path, [], pages=True).sinks[0].server.port == 8060
-    assert viewers_of(session, bundle_path, []).sinks == []
+    assert viewers_of(controls, bundle_path, [], pages=True).sinks[0].server.port == 8060
+    assert viewers_of(controls, bundle_path, []).sinks == []
 
 
-def test_a_command_over_the_socket_changes_the_dance(session: Session, bundle_path: Path) -> None:
+def test_a_command_over_the_socket_changes_the_dance(controls: Controls, bundle_path: Path) -> None:
     with sockets.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         free_port = probe.getsockname()[1]
-    (sink,) = viewers_of(session, bundle_path, [str(free_port)]).sinks
+    (sink,) = viewers_of(controls, bundle_path, [str(free_port)]).sinks
     sink.open()
     try:
         with connect(f"ws://127.0.0.1:{free_port}/ws", origin=None) as socket:
@@ -79,4 +68,4 @@ def test_a_command_over_the_socket_changes_the_dance(session: Session, bundle_pa
                     break
     finally:
         sink.close()
-    assert session.options.energy == 0.25
+    assert [(control.name, control.value) for control in controls.take()] == [("energy", 0.25)]

@@ -14,6 +14,7 @@ from bailando._native import CaptureCallback, SampleRing, now_ns
 BLOCKS = (1, 64, 65, 480, 8193)
 INPUT_OVERFLOW = 2
 CONTINUE = 0
+LATENCY_S = 0.125
 
 
 class TimeInfo(ctypes.Structure):
@@ -36,7 +37,7 @@ def deliver(
 ) -> int:
     """Call the C function at the callback's address with one block."""
     pointer = None if block is None else block.ctypes.data
-    time = TimeInfo(adc_time_s, 0.0, 0.0)
+    time = TimeInfo(adc_time_s, adc_time_s + LATENCY_S, 0.0)
     return SIGNATURE(capture.address)(pointer, None, frames, ctypes.byref(time), flags, capture.userdata)
 
 
@@ -78,11 +79,17 @@ def test_stamps_tell_when_each_block_was_recorded() -> None:
     deliver(capture, ramp(0, 64, 1), 64, adc_time_s=10.5)
     deliver(capture, ramp(0, 65, 1), 65, adc_time_s=10.75)
     stamps = capture.take_stamps()
-    assert [stamp[:3] for stamp in stamps] == [(0, 0, 10.5), (64, 29, 10.75)]
-    assert before <= stamps[0][3] <= stamps[1][3] <= now_ns()
-    assert capture.last_arrival_ns == stamps[1][3]
+    assert [stamp[:4] for stamp in stamps] == [(0, 0, 10.5, LATENCY_S), (64, 29, 10.75, LATENCY_S)]
+    assert before <= stamps[0][4] <= stamps[1][4] <= now_ns()
+    assert capture.last_arrival_ns == stamps[1][4]
     assert capture.last_adc_time_s == 10.75
     assert capture.take_stamps() == []
+
+
+def test_driver_that_knows_no_recording_time_has_no_latency() -> None:
+    capture = CaptureCallback(SampleRing(100))
+    deliver(capture, ramp(0, 64, 1), 64, adc_time_s=0.0)
+    assert capture.take_stamps()[0][2:4] == (0.0, 0.0)
 
 
 def test_stamps_nobody_takes_are_counted_not_kept() -> None:

@@ -13,11 +13,12 @@ import soundfile
 from bailando._native import now_ns
 from bailando.engine.dancer import Dancer
 from bailando.engine.frame import Frame
+from bailando.engine.frame_maker import BeatCounter
 from bailando.engine.generate import generate
 from bailando.engine.performance import MusicReading
-from bailando.engine.runner import BeatCounter, LiveOptions, LiveRunner
+from bailando.engine.runner import LiveOptions, LiveRunner
 from bailando.engine.sinks.base import SinkCounters
-from bailando.engine.sources import FileSource, Samples
+from bailando.engine.sources import FileSource, Samples, SourceReport
 from bailando.engine.telemetry import Status
 from bailando.errors import ConfigError, DeviceError
 
@@ -86,8 +87,6 @@ class ScriptedSource:
 
     name = "scripted"
     sample_rate_hz = 24000
-    lost_samples = 0
-    replaced_samples = 0
 
     def __init__(self, blocks: int, ending: str) -> None:
         self.origin_ns = 0
@@ -109,6 +108,12 @@ class ScriptedSource:
             raise DeviceError("was unplugged")
         self._stopped.wait()
         return None
+
+    def report(self) -> SourceReport:
+        return SourceReport(self.name)
+
+    def skip(self) -> None:
+        raise ConfigError("no next song")
 
     def stop(self) -> None:
         self._stopped.set()
@@ -146,7 +151,7 @@ def test_failure_of_the_source_ends_the_run_with_its_error(dancer: Dancer, endin
 
 
 def test_stop_from_another_thread_ends_the_run_soon(dancer: Dancer, song: Path) -> None:
-    runner = LiveRunner(dancer, dancer.session(), FileSource(song, loop=True), [RecordingSink()])
+    runner = LiveRunner(dancer, dancer.session(), FileSource(song, "loop"), [RecordingSink()])
     stopped_s: list[float] = []
 
     def stop_from_elsewhere(_: Status) -> None:

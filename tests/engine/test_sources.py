@@ -46,7 +46,7 @@ def test_file_blocks_come_when_they_have_sounded_and_hold_the_whole_file(wav: Pa
 
 
 def test_looped_file_starts_again(wav: Path) -> None:
-    source = FileSource(wav, loop=True)
+    source = FileSource(wav, "loop")
     source.start()
     blocks = [source.read() for _ in range(11)]
     source.stop()
@@ -116,9 +116,11 @@ class FakePortAudio(types.ModuleType):
     class PortAudioError(Exception):
         pass
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self, fails: bool = False, channels: int = 2) -> None:
         super().__init__("sounddevice")
         self.fails = fails
+        self.channels = min(channels, 2)
+        self.device_channels = channels
         self.default = types.SimpleNamespace(device=(0, 0))
         self._ffi = types.SimpleNamespace(cast=lambda _, value: value)
         self.opened: dict[str, object] = {}
@@ -130,17 +132,20 @@ class FakePortAudio(types.ModuleType):
         common = {"hostapi": 0, "default_samplerate": 48000.0}
         return [
             common | {"name": "speaker", "max_input_channels": 0},
-            common | {"name": "microphone", "max_input_channels": 2},
+            common | {"name": "microphone", "max_input_channels": self.device_channels},
         ]
 
     def _StreamBase(self, kind: str, **options: object) -> object:  # noqa: N802  # sounddevice's name
         if self.fails:
             raise self.PortAudioError("Device unavailable [PaErrorCode -9985]")
         self.opened = options | {"kind": kind}
-        return types.SimpleNamespace(start=self.play_first_block, close=lambda: None)
+        return types.SimpleNamespace(
+            start=self.play_first_blocks, close=lambda ignore_errors=True: None, active=True
+        )
 
-    def play_first_block(self) -> None:
-        self.play(np.full((480, 2), 0.25, np.float32))
+    def play_first_blocks(self) -> None:
+        for _ in range(5):
+            self.play(np.full((480, self.channels), 0.25, np.float32))
 
     def play(self, block: np.ndarray) -> None:
         from tests.cpp_ext.test_capture import SIGNATURE
@@ -156,7 +161,7 @@ def test_device_blocks_reach_the_reader_as_mono(monkeypatch: pytest.MonkeyPatch)
     before_ns = now_ns()
     source.start()
     assert abs(source.origin_ns - (before_ns - 10_000_000)) < 1_000_000_000
-    np.testing.assert_array_equal(source.read(), np.full(480, 0.25, np.float32))
+    np.testing.assert_array_equal(source.read(), np.full(5 * 480, 0.25, np.float32))
     fake.play(np.stack([np.zeros(100), np.ones(100)], axis=1).astype(np.float32))
     np.testing.assert_array_equal(source.read(), np.full(100, 0.5, np.float32))
     source.stop()
@@ -173,14 +178,40 @@ def test_samples_that_the_ring_lost_are_counted_and_replaced_by_silence(
     source.start()
     fake.play(np.ones((2 * 48000, 2), np.float32))
     heard = 0
-    while heard < 480 + 2 * 48000:
+    while heard < 5 * 480 + 2 * 48000:
         block = source.read()
         assert block is not None
         heard += len(block)
-    assert source.lost_samples > 0
-    assert heard == 480 + 2 * 48000
+    assert source.report().lost_samples > 0
+    assert heard == 5 * 480 + 2 * 48000
     source.stop()
     source.close()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 8])
+def test_mono_and_many_channels_become_one(monkeypatch: pytest.MonkeyPatch, channels: int) -> None:
+    fake = FakePortAudio(channels=channels)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    source = devices.DeviceSource("micro")
+    source.start()
+    np.testing.assert_array_equal(source.read(), np.full(5 * 480, 0.25, np.float32))
+    assert fake.opened["channels"] == min(channels, 2)
+    source.close()
+
+
+def test_device_that_gives_no_more_sound_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakePortAudio()
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    source = devices.DeviceSource("micro")
+    source.start()
+    source.read()
+    with pytest.raises(DeviceError, match="gives no sound any more"):
+        source.read()
+    source.close()
+
+
+def test_default_device_is_what_the_system_says_now() -> None:
+    assert find_input_device("default", DEVICES).index == 3
 
 
 def test_device_that_does_not_open_is_a_device_error(monkeypatch: pytest.MonkeyPatch) -> None:

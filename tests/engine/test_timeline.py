@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bailando.engine.session import MotionChunk
-from bailando.engine.timeline import BLEND_FRAMES, Pose, Timeline
+from bailando.engine.timeline import BLEND_FRAMES, CUT_BLEND_FRAMES, Pose, Timeline
 from bailando.motion.kinematics import forward_kinematics
 from bailando.motion.rotations import from_axis_angle
 from bailando.motion.skeleton import Skeleton
@@ -109,3 +110,17 @@ def test_waiting_ends_when_a_frame_comes() -> None:
     timer.start()
     assert timeline.wait(5.0) is True
     timer.join()
+
+
+def test_dancer_put_elsewhere_walks_over_instead_of_jumping() -> None:
+    timeline = Timeline(SKELETON)
+    timeline.put(swing(0))
+    moved = swing(8, 80)
+    root = moved.root_position + np.array([2.0, 0.0, 1.0], np.float32)
+    positions, _ = forward_kinematics(SKELETON, moved.rotations, root)
+    timeline.put(replace(moved, root_position=root, positions=positions, cut=True))
+    poses = take(timeline, 88)
+    steps = np.linalg.norm(np.diff([pose.root_position for pose in poses], axis=0), axis=1)
+    assert steps.max() < 0.1
+    np.testing.assert_array_equal(poses[8 + CUT_BLEND_FRAMES].positions, positions[CUT_BLEND_FRAMES])
+    assert all(pose.danced for pose in poses)
