@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(PROG, _generate, arguments)
 
 
-def _parser() -> argparse.ArgumentParser:
+def generate_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
     parser = new_parser(PROG, "Dance songs and write the motion to files.", _EXAMPLES)
     parser.add_argument(
         "songs", nargs="+", metavar="SONG", type=Path, help="wav, flac, ogg, mp3 or .take; or a folder"
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 def _generate(arguments: Sequence[str]) -> int:
     from bailando.cli.generate_jobs import batch_jobs, is_batch, single_job
 
-    options = _parser().parse_args(arguments)
+    options = generate_parser().parse_args(arguments)
     if is_batch(options.songs, options.output, options.format):
         return _run_all(batch_jobs(options.songs, options.output, options.format), options)
     job = single_job(options.songs[0], options.output)
