@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from bailando.cli.common import run_command
+from bailando.cli.config_file import with_config
 from bailando.cli.live_options import PROG, live_parser
 from bailando.cli.live_recording import recording
 from bailando.cli.sink_options import open_sinks
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _live(arguments: Sequence[str]) -> int:
-    options = live_parser().parse_args(arguments)
+    parser = live_parser()
+    options = parser.parse_args(with_config(parser, arguments))
     if options.list_devices:
         return _list_devices()
     from bailando.engine.dancer import Dancer

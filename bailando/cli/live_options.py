@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bailando.cli.common import add_dance_options, new_parser
+from bailando.cli.config_file import add_config_option
 from bailando.cli.live_recording import add_recording_options
 from bailando.cli.sink_options import add_sink_options
 
@@ -25,7 +26,9 @@ def live_parser() -> argparse.ArgumentParser:
     source.add_argument("--demo", action="store_true", help="the song that comes with the package")
     source.add_argument("--input", metavar="SONG", help="wav, flac, ogg or mp3, paced in real time")
     source.add_argument("--playlist", metavar="FOLDER|M3U", help="songs one after another")
-    source.add_argument("--audio-device", metavar="NAME|INDEX", help="a device that records, or 'default'")
+    source.add_argument(
+        "--audio-device", metavar="NAME", help="or index, of a device that records; or 'default'"
+    )
     source.add_argument("--list-devices", action="store_true", help="print those devices and exit")
     _add_sound_options(parser)
     output = parser.add_argument_group("output (repeatable)")
@@ -35,6 +38,7 @@ def live_parser() -> argparse.ArgumentParser:
     add_recording_options(output)
     add_dance_options(parser)
     run = parser.add_argument_group("run")
+    add_config_option(run)
     run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
     run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
     run.add_argument("--telemetry", metavar="FILE", help="JSON lines, one a second")
@@ -50,6 +54,7 @@ def _add_sound_options(parser: argparse.ArgumentParser) -> None:
     sound.add_argument(
         "--at-end",
         choices=("stop", "loop", "next"),
+        metavar="stop|loop|next",
         help="of a song: stop after the last (default), again, on",
     )
     sound.add_argument("--loop", action="store_true", help="the same as --at-end loop")
