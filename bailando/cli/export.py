@@ -11,8 +11,10 @@ from pathlib import Path
 from bailando.errors import BailandoError, ExportError
 
 _PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
+_TARGETS = ("unity", "unreal")
 _EPILOG = """\
 bailando-export CHECKPOINT -o BUNDLE
+bailando-export BUNDLE --target unity -o OTHER   make a bundle fit for a game engine's own runtime
 bailando-export --official-vqvae V.pt --official-gpt G.pt -o BUNDLE
 bailando-export inspect BUNDLE   print what a bundle holds
 bailando-export verify BUNDLE    check hashes, shapes and a short deterministic run
@@ -78,7 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "checkpoint", type=Path, nargs="?", metavar="CHECKPOINT", help=".pt file that training saved"
+        "checkpoint",
+        type=Path,
+        nargs="?",
+        metavar="CHECKPOINT",
+        help=".pt file that training saved; with --target also a bundle",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
     parser.add_argument("--zip", action="store_true", help="write a single .zip")
@@ -110,6 +116,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="X.Y",
         help="GPU generation of the engines, may be repeated (for example 8.9)",
+    )
+    parser.add_argument(
+        "--target",
+        choices=_TARGETS,
+        help="check every operator for Unity's Inference Engine or Unreal's NNE, and write what those need",
     )
     _add_official(parser)
     return parser
@@ -144,6 +155,8 @@ def _export_official(options: argparse.Namespace, output: Path) -> int:
 
     if options.checkpoint or not (options.official_vqvae and options.official_gpt):
         raise ExportError("give both --official-vqvae and --official-gpt, and no CHECKPOINT")
+    if options.target:
+        raise ExportError("export the published checkpoints first, then run --target on that bundle")
     if options.precision != "fp32" or options.batch != 1 or options.tensorrt or options.compute_capability:
         raise ExportError("published checkpoints are exported as fp32 for one dancer: drop the other options")
     official = OfficialOptions(
@@ -167,7 +180,24 @@ def _export(arguments: Sequence[str]) -> int:
         output = output.with_name(output.name + ".zip")
     if options.official_vqvae or options.official_gpt:
         return _export_official(options, output)
+    if options.target and options.checkpoint and _is_bundle(options.checkpoint):
+        return _retarget(options, output)
     return _export_checkpoint(options, output)
+
+
+def _is_bundle(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".zip"
+
+
+def _retarget(options: argparse.Namespace, output: Path) -> int:
+    from bailando.engine.bundle import Bundle
+    from bailando.export.report import retarget_lines
+    from bailando.export.retarget import retarget_bundle
+    from bailando.export.target import load_target
+
+    result = retarget_bundle(Bundle.open(options.checkpoint), output, load_target(options.target))
+    print("\n".join(retarget_lines(result)))
+    return 0
 
 
 def _export_checkpoint(options: argparse.Namespace, output: Path) -> int:
@@ -188,6 +218,7 @@ def _export_checkpoint(options: argparse.Namespace, output: Path) -> int:
         compare=options.compare,
         tensorrt=options.tensorrt or bool(options.compute_capability),
         compute_capabilities=tuple(options.compute_capability),
+        target=options.target,
     )
     result = export_checkpoint(load_checkpoint(options.checkpoint), output, export_options)
     print("\n".join(export_lines(result)))

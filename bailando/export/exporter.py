@@ -29,8 +29,10 @@ from bailando.export.graphs import (
 from bailando.export.music_feed import music_tokens, song_samples
 from bailando.export.onnx_export import DEFAULT_OPSET, export_onnx, graph_spec
 from bailando.export.precision import PRECISIONS, Agreement, Converted, Dance, convert, record_dance
+from bailando.export.retarget import add_target
 from bailando.export.runners import OnnxRunner, TorchRunner
 from bailando.export.storage import copy_model, store_as_float16
+from bailando.export.target import load_target
 from bailando.export.tensorrt import BuiltEngine, build_engines
 from bailando.export.tensorrt_check import run_engines
 from bailando.export.timing import time_steps_ms
@@ -76,6 +78,8 @@ class ExportOptions:
         Build TensorRT engines of the step graphs too.
     compute_capabilities : sequence of str
         For which GPUs, for example ``8.9``; empty for the library's default.
+    target : str, optional
+        One of `bailando.export.target.TARGETS`: a game engine whose own runtime shall read the graphs.
     """
 
     batch: int = 1
@@ -88,6 +92,7 @@ class ExportOptions:
     compare: bool = False
     tensorrt: bool = False
     compute_capabilities: Sequence[str] = ()
+    target: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= 64:
@@ -129,6 +134,7 @@ class DancerExport:
 
     def __init__(self, checkpoint: DancerCheckpoint, options: ExportOptions) -> None:
         self.options = options
+        self.target = None if options.target is None else load_target(options.target)
         self.run = _music_run(checkpoint, options)
         self.dance = self._record(checkpoint)
         if options.storage == "fp16":
@@ -140,8 +146,13 @@ class DancerExport:
             )
         self.checkpoint = checkpoint
         self.graphs = self.step_graphs()
-        self.models = {name: export_onnx(graph, options.opset) for name, graph in self.graphs.items()}
+        self.models = {name: self.to_onnx(graph) for name, graph in self.graphs.items()}
         self.validation = self._validate()
+
+    def to_onnx(self, graph: StepGraph) -> onnx.ModelProto:
+        """Export a graph, at an opset that the target takes if there is one."""
+        model = export_onnx(graph, self.options.opset)
+        return model if self.target is None else self.target.prepare(model, graph.name)
 
     def step_graphs(self, *, half: bool = False) -> dict[str, StepGraph]:
         """Return the two step graphs, in float16 throughout if `half`."""
@@ -179,7 +190,7 @@ class DancerExport:
         spec, options = feature_spec(self.checkpoint), self.options
         seconds = len(self.run.music) * self.checkpoint.gpt.config.music_frames / spec.frame_rate_hz
         graph = features_step_graph(spec, options.batch)
-        model = export_onnx(graph, options.opset)
+        model = self.to_onnx(graph)
         samples = song_samples(spec, seconds, options.music)
         runner = OnnxRunner(model.SerializeToString())
         found = compare_features(spec, runner, samples)
@@ -192,7 +203,7 @@ class DancerExport:
         graph = encoder_graph(
             checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames, options.batch
         )
-        model = export_onnx(graph, options.opset)
+        model = self.to_onnx(graph)
         random = np.random.default_rng(0)
         feed = [
             {name: random.standard_normal(value.shape, np.float32) for name, value in graph.inputs.items()}
@@ -207,7 +218,7 @@ class DancerExport:
         halves = None
         if precision == "fp16":
             graphs = self.step_graphs(half=True)
-            halves = {name: export_onnx(graph, self.options.opset) for name, graph in graphs.items()}
+            halves = {name: self.to_onnx(graph) for name, graph in graphs.items()}
         finish = store_as_float16 if self.options.storage == "fp16" else copy_model
         return convert(precision, self.models, self.dance, halves, finish)
 
@@ -274,9 +285,12 @@ def export_checkpoint(
     measured = {"engines": engine_runs, "features": features.to_dict()}
     validation = _validation(export, chosen.agreement) | measured
     manifest = describe(export.checkpoint, specs, [e.spec for e in engines], validation)
+    notes: dict[str, bytes] = {}
+    if export.target is not None:
+        manifest, notes = add_target(export.target, manifest, models)
     run = record_run(Bundle(Path(path), manifest, files))
     manifest = replace(manifest, validation={**manifest.validation, "run": run.to_dict()})
-    bundle = write_bundle(path, manifest, files | {engine.file: engine.data for engine in engines})
+    bundle = write_bundle(path, manifest, files | notes | {engine.file: engine.data for engine in engines})
     agreements = tuple(c.agreement for c in converted)
     times_ms = _times_ms(export, converted)
     return ExportResult(

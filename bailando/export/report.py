@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bailando.export.features_check import FeatureComparison
     from bailando.export.official_bundle import OfficialResult
     from bailando.export.precision import Agreement
+    from bailando.export.retarget import Retargeted
     from bailando.export.tensorrt import BuiltEngine
     from bailando.export.validation import Comparison
 
@@ -133,7 +134,23 @@ def export_lines(result: ExportResult) -> list[str]:
     lines = [*validation_lines(result.validation), features_line(result.features)]
     lines += precision_table(result.agreements, result.times_ms)
     lines += engine_lines(result.engines, result.engine_runs)
-    return [*lines, _written(result.bundle)]
+    return [*lines, *_target_lines(result.bundle), _written(result.bundle)]
+
+
+def retarget_lines(result: Retargeted) -> list[str]:
+    """Return the summary that the command prints after a bundle was made fit for a game engine."""
+    lines = [line.replace("torch", "the bundle's graph") for line in validation_lines(result.validation)]
+    return [*lines, *_target_lines(result.bundle), _written(result.bundle)]
+
+
+def _target_lines(bundle: Bundle) -> list[str]:
+    target = bundle.manifest.validation.get("target")
+    if target is None:
+        return []
+    return [
+        f"{target['runtime']}: all operators supported at opset {target['opset']}, see {target['notes']}",
+        *(f"{name} runs on {', '.join(those)}" for name, those in target["backends"].items()),
+    ]
 
 
 def bundle_lines(bundle: Bundle) -> list[str]:

@@ -16,17 +16,23 @@ from tests.export.factory import small_checkpoint
 def test_checkpoint_becomes_a_verified_zip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_checkpoint(tmp_path / "dancer.pt", small_checkpoint())
     bundle = tmp_path / "bundle"
-    assert main([str(tmp_path / "dancer.pt"), "-o", str(bundle), "--zip", "--precision", "int8-static"]) == 0
+    arguments = ["--zip", "--precision", "int8-static", "--target", "unreal"]
+    assert main([str(tmp_path / "dancer.pt"), "-o", str(bundle), *arguments]) == 0
     printed = capsys.readouterr().out
     assert "greedy codes identical" in printed
     assert "int8-static" in printed
     path = str(bundle) + ".zip"
     assert main(["inspect", path]) == 0
-    assert "graph gpt_step: gpt_step.onnx, opset 20, int8-static" in capsys.readouterr().out
+    assert "graph gpt_step: gpt_step.onnx, opset 15, int8-static" in capsys.readouterr().out
     assert main(["inspect", "--json", path]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "small"
     assert main(["verify", path]) == 0
     assert "16 steps: 16 code pairs as recorded" in capsys.readouterr().out
+    assert main([path, "--target", "unity", "-o", str(tmp_path / "unity")]) == 2
+    error = capsys.readouterr().err
+    assert "does not support the operator" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "unity").exists()
 
 
 @pytest.mark.parametrize(
