@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from bailando.cli.common import run_command
 from bailando.cli.config_file import with_config
+from bailando.cli.live_dancers import dancer_sinks, open_sessions
 from bailando.cli.live_options import PROG, live_parser
 from bailando.cli.live_recording import recording
-from bailando.cli.sink_options import open_sinks
+from bailando.cli.live_services import services
 from bailando.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -45,32 +46,39 @@ def _live(arguments: Sequence[str]) -> int:
     source = _open_source(options)
     try:
         dancer = Dancer.open(options.model, watch=True)
-        session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
-        controls = new_controls([session], dancer.manifest.styles, options.audio_device is None)
+        sessions = open_sessions(options, dancer)
+        controls = new_controls(sessions, dancer.manifest.styles, options.audio_device is None)
         viewers = _open_viewers(options, dancer, controls, source.name)
-        sinks = open_sinks(options, dancer.skeleton) + (list(viewers.sinks) if viewers else [])
-        with recording(options, dancer.skeleton, source) as recorder:
+        sinks = dancer_sinks(options, dancer.skeleton)
+        sinks[0] += viewers.sinks if viewers else []
+        with recording(options, dancer.skeleton, source) as recorder, services(options, controls) as publish:
             if recorder is not None:
-                source, sinks = recorder.source, [*sinks, recorder.sink]
-            runner = LiveRunner(dancer, session, source, sinks, live_options, controls)
+                source = recorder.source
+                sinks[0].append(recorder.sink)
+            runner = LiveRunner(dancer, sessions, source, sinks, live_options, controls)
             if not (options.quiet or options.json):
-                names = ", ".join(sink.name for sink in sinks) or "nowhere"
+                names = ", ".join(sink.name for own in sinks for sink in own) or "nowhere"
                 print(
                     f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True
                 )
-            return _run(runner, options, viewers)
+            return _run(runner, options, viewers, publish)
     finally:
         source.close()
 
 
-def _run(runner: LiveRunner, options: argparse.Namespace, viewers: LiveViewers | None) -> int:
+def _run(
+    runner: LiveRunner,
+    options: argparse.Namespace,
+    viewers: LiveViewers | None,
+    publish: Callable[[Status], None],
+) -> int:
     """Run until the end or a signal; both end well."""
     from bailando.engine.telemetry import StatusPrinter, TelemetryFile
 
     printer = StatusPrinter(sys.stdout, not options.no_color, options.json)
     record = TelemetryFile(options.telemetry) if options.telemetry else None
-    show = _status_callback(None if options.quiet else printer, printer.interval_s, record, viewers)
-    interval_s = min(printer.interval_s, 1.0 if record else printer.interval_s)
+    show = _status_callback(None if options.quiet else printer, printer.interval_s, record, viewers, publish)
+    interval_s = min(printer.interval_s, 1.0)
     if viewers is not None:
         from bailando.cli.live_viewers import STATUS_INTERVAL_S
 
@@ -100,12 +108,14 @@ def _status_callback(
     printer_interval_s: float,
     record: TelemetryFile | None,
     viewers: LiveViewers | None,
+    publish: Callable[[Status], None],
 ) -> Callable[[Status], None]:
-    """Return a callback that serves printer, telemetry file and viewers at their own intervals."""
+    """Return a callback that serves printer, telemetry file, viewers and services at their own intervals."""
     shown_s, recorded_s = [0.0], [0.0]
 
     def show(status: Status) -> None:
         now_s = monotonic()
+        publish(status)
         if viewers is not None:
             viewers.publish(status)
         if record is not None and now_s - recorded_s[0] >= 0.99:

@@ -6,7 +6,9 @@ import argparse
 
 from bailando.cli.common import add_dance_options, new_parser
 from bailando.cli.config_file import add_config_option
+from bailando.cli.live_dancers import add_dancer_options
 from bailando.cli.live_recording import add_recording_options
+from bailando.cli.live_services import add_service_options
 from bailando.cli.sink_options import add_sink_options
 
 PROG = "bailando-live"
@@ -37,10 +39,12 @@ def live_parser() -> argparse.ArgumentParser:
     output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
     add_recording_options(output)
     add_dance_options(parser)
+    add_dancer_options(parser.add_argument_group("company"))
     run = parser.add_argument_group("run")
     add_config_option(run)
     run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
     run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
+    add_service_options(run)
     run.add_argument("--telemetry", metavar="FILE", help="JSON lines, one a second")
     run.add_argument("--json", action="store_true", help="print JSON lines instead of the status line")
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from bailando.engine.manifest import Manifest
 from bailando.engine.official_pose import LOWER_CHANNELS as POSITIONS_LOWER
 from bailando.engine.official_pose import REPRESENTATION as POSITIONS
 from bailando.engine.official_pose import UPPER_CHANNELS as POSITIONS_UPPER
-from bailando.engine.session import MotionChunk, Session, SessionOptions, Snapshot
+from bailando.engine.session import FLOOR, MotionChunk, Session, SessionOptions, Snapshot
 from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
@@ -112,6 +113,7 @@ class Dancer:
         top_p: float | None = None,
         energy: float = 1.0,
         place_m: tuple[float, float] = (0.0, 0.0),
+        floor_radius_m: float = FLOOR.radius_m,
     ) -> Session:
         """Start a dance.
 
@@ -127,6 +129,8 @@ class Dancer:
             Size of the movements, 0 to 2; 1 is as danced.
         place_m : (x, z)
             Middle of its floor, metres; +x is the dancer's left.
+        floor_radius_m : float
+            Radius of the floor that it never leaves.
 
         Raises
         ------
@@ -141,7 +145,8 @@ class Dancer:
             top_p=recommended.top_p if top_p is None else top_p,
             energy=energy,
         )
-        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m)
+        floor = replace(FLOOR, radius_m=floor_radius_m)
+        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m, floor)
 
 
 def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec, music: int) -> None:

@@ -139,6 +139,7 @@ class Session:
         options: SessionOptions,
         seed: int,
         place_m: tuple[float, float] = (0.0, 0.0),
+        floor: FloorSteering = FLOOR,
     ) -> None:
         self._manifest = manifest
         self._backend = backend
@@ -146,6 +147,7 @@ class Session:
         self._options = self._checked(options)
         self._seed = seed
         self._place_m = place_m
+        self._floor = floor
         self._token = 0
         self._recent_codes: tuple[tuple[int, int], ...] = ()
         self._decoder_state: Any = backend.initial_state("decoder_step")
@@ -352,8 +354,8 @@ class Session:
     ) -> tuple[Float32Array, Float32Array, Float32Array, RootState | PositionsState]:
         """Turn pose channels into rotations, root and contacts, and the root state after them."""
         if isinstance(self._root, PositionsState):
-            return decode_positions(upper, lower, self._root, self._skeleton, FLOOR)
-        return decode_pose(upper, lower, self._root, FLOOR)
+            return decode_positions(upper, lower, self._root, self._skeleton, self._floor)
+        return decode_pose(upper, lower, self._root, self._floor)
 
     def _chunk(
         self, first_frame: int, rotations: Float32Array, root: Float32Array, contacts: Float32Array

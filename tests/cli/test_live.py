@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,9 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from pythonosc.osc_message_builder import OscMessageBuilder
+from pythonosc.osc_packet import OscPacket
 
 from bailando import __version__
 from bailando.cli.live import main
+from tests.engine.udp_receiver import decode, receiver
 
 SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
 LIVE = [sys.executable, "-m", "bailando.cli.live"]
@@ -110,9 +114,61 @@ def test_help_fits_a_screen_with_three_examples(capsys: pytest.CaptureFixture[st
         main(["--help"])
     text = capsys.readouterr().out
     assert ended.value.code == 0
-    assert len(text.splitlines()) <= 50
+    assert len(text.splitlines()) <= 66
     assert max(len(line) for line in text.splitlines()) <= 100
     assert text.split("examples:")[1].count("bailando-live ") == 3
+
+
+def test_three_dancers_have_ports_and_addresses_of_their_own(bundle_path: Path) -> None:
+    with receiver() as vmc, receiver() as osc:
+        ports = ["--vmc", f"127.0.0.1:{vmc.port}", "--osc", f"127.0.0.1:{osc.port}"]
+        result = play(
+            bundle_path, "--dancers", "3", "--style", "open,salsa", "--duration", "0.5", *ports, sends=True
+        )
+        got = [message for data in osc.waiting() for message in decode(data)]
+    assert result.returncode == 0
+    for number in range(3):
+        assert f"vmc 127.0.0.1:{vmc.port + number}" in result.stdout
+    roots = {}
+    for number in (1, 2, 3):
+        prefix = f"/bailando/dancer/{number}"
+        numbers = [message.params[0] for message in got if message.address == f"{prefix}/frame"]
+        assert numbers == list(range(30))
+        roots[number] = next(m.params for m in got if m.address == f"{prefix}/root/pos")
+    assert [round(float(str(root[0])), 1) for root in roots.values()] == pytest.approx(
+        [-2.5, 0.0, 2.5], abs=0.2
+    )
+
+
+def test_playlist_folder_is_played_to_its_end(bundle_path: Path, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(tmp_path / name, np.zeros(4000), 16000)
+    command = [*LIVE, "--playlist", str(tmp_path), "--model", str(bundle_path), "--no-vmc", "--no-osc"]
+    command += ["--delay", "300", "--json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    last = json.loads(result.stdout.splitlines()[-1])
+    assert (result.returncode, last["frames"]) == (0, 30)
+    assert last["title"].endswith("b.wav")
+
+
+def test_control_over_osc_reaches_the_running_dance(bundle_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as desk:
+        desk.bind(("127.0.0.1", 0))
+        desk.settimeout(10)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [*LIVE, "--input", str(SONG), "--model", str(bundle_path), "--no-vmc", "--no-osc", "--json"]
+        with subprocess.Popen([*command, "--control", str(port)], stdout=subprocess.PIPE, text=True) as live:
+            assert live.stdout is not None
+            live.stdout.readline()
+            builder = OscMessageBuilder("/bailando/control/style")
+            builder.add_arg("polka")
+            desk.sendto(builder.build().dgram, ("127.0.0.1", port))
+            answer = OscPacket(desk.recv(4096)).messages[0].message
+            live.terminate()
+            live.communicate(timeout=20)
+    assert "open, salsa, waltz" in answer.params[0]
 
 
 def test_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +299,10 @@ def test_missing_bundle(tmp_path: Path) -> None:
         (["--seed", "-3"], "seed"),
         (["--seed", "many"], "--help"),
         (["--demo"], "not allowed"),
+        (["--silence-threshold", "3"], "silence threshold"),
+        (["--loop", "--at-end", "next"], "exclude"),
+        (["--dancers", "0"], "1 to 32"),
+        (["--control", "99999"], "65535"),
     ],
 )
 def test_option_out_of_range(bundle_path: Path, options: list[str], word: str) -> None:

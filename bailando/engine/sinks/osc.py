@@ -46,6 +46,8 @@ class OscSink(PacketSink):
         As in `VmcSink`; here 'auto' always keeps within an Ethernet frame off this machine.
     only_maps
         Send the mapped addresses and nothing else, for programs that know no other.
+    namespace
+        What all addresses but the mapped ones begin with.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class OscSink(PacketSink):
         maps: Sequence[ChannelMap] = (),
         bundle: BundlePolicy = "auto",
         only_maps: bool = False,
+        namespace: str = NAMESPACE,
     ) -> None:
         self._axes = convention(axes).name
         self._unit = unit
@@ -65,7 +68,8 @@ class OscSink(PacketSink):
         super().__init__("osc", destination)
         messages: list[Packet] = []
         if not only_maps:
-            messages += [*(_flat_messages() if flat else _joint_messages()), *_music_messages()]
+            joints = _flat_messages(namespace) if flat else _joint_messages(namespace)
+            messages += [*joints, *_music_messages(namespace)]
         for index, entry in enumerate(self._maps):
             messages.append(message(entry.address, Slot("float", len(CHANNELS) + index)))
         self._packets = datagrams(messages, bundle, self.endpoint.is_loopback)
@@ -83,38 +87,38 @@ class OscSink(PacketSink):
         return np.concatenate([values, np.array(mapped, dtype=np.float32)])
 
 
-def _joint_messages() -> list[Packet]:
+def _joint_messages(namespace: str) -> list[Packet]:
     """Encode the frame's number and time, the joints, the root and the whole pose at once."""
     positions = [floats(POSITIONS_START + 3 * joint, 3) for joint in range(len(JOINT_NAMES))]
     rotations = [rotation(ROTATIONS_START + 4 * joint) for joint in range(len(JOINT_NAMES))]
     whole = (*chain(*positions), *chain(*rotations))
     return [
-        message(f"{NAMESPACE}/frame", Slot("frame")),
-        message(f"{NAMESPACE}/time", Slot("time")),
-        message(f"{NAMESPACE}/root/pos", *positions[0]),
-        message(f"{NAMESPACE}/root/rot", *rotations[0]),
-        *(message(f"{NAMESPACE}/joint/{n}/pos", *p) for n, p in zip(JOINT_NAMES, positions, strict=True)),
-        *(message(f"{NAMESPACE}/joint/{n}/rot", *r) for n, r in zip(JOINT_NAMES, rotations, strict=True)),
-        message(f"{NAMESPACE}/pose", Slot("frame"), Slot("time"), *whole),
+        message(f"{namespace}/frame", Slot("frame")),
+        message(f"{namespace}/time", Slot("time")),
+        message(f"{namespace}/root/pos", *positions[0]),
+        message(f"{namespace}/root/rot", *rotations[0]),
+        *(message(f"{namespace}/joint/{n}/pos", *p) for n, p in zip(JOINT_NAMES, positions, strict=True)),
+        *(message(f"{namespace}/joint/{n}/rot", *r) for n, r in zip(JOINT_NAMES, rotations, strict=True)),
+        message(f"{namespace}/pose", Slot("frame"), Slot("time"), *whole),
     ]
 
 
-def _flat_messages() -> list[Packet]:
+def _flat_messages(namespace: str) -> list[Packet]:
     """Encode the frame's number and time, the joints and the root with one number per message."""
-    messages = [message(f"{NAMESPACE}/frame", Slot("frame")), message(f"{NAMESPACE}/time", Slot("time"))]
+    messages = [message(f"{namespace}/frame", Slot("frame")), message(f"{namespace}/time", Slot("time"))]
     root = f"joint/{JOINT_NAMES[0]}/"
     for name, index in CHANNELS.items():
         if name.startswith(root):
-            messages.append(message(f"{NAMESPACE}/root/{name.removeprefix(root)}", Slot("float", index)))
+            messages.append(message(f"{namespace}/root/{name.removeprefix(root)}", Slot("float", index)))
         if name.startswith("joint/"):
-            messages.append(message(f"{NAMESPACE}/{name}", Slot("float", index)))
+            messages.append(message(f"{namespace}/{name}", Slot("float", index)))
     return messages
 
 
-def _music_messages() -> list[Packet]:
+def _music_messages(namespace: str) -> list[Packet]:
     """Encode the music; the beat is an int, so that it is not told twice when a frame is repeated."""
     messages = []
     for name in MUSIC_CHANNELS:
         kind = Slot("pulse", CHANNELS[name]) if name == "beat" else Slot("float", CHANNELS[name])
-        messages.append(message(f"{NAMESPACE}/{name}", kind))
+        messages.append(message(f"{namespace}/{name}", kind))
     return messages

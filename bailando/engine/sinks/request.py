@@ -14,7 +14,7 @@ from bailando.engine.sinks.base import PacketSink, Sink
 from bailando.engine.sinks.channels import ChannelMap
 from bailando.engine.sinks.destination import Destination
 from bailando.engine.sinks.livelink import LIVELINK_PORT, LiveLinkSink
-from bailando.engine.sinks.osc import OscSink
+from bailando.engine.sinks.osc import NAMESPACE, OscSink
 from bailando.engine.sinks.osc_packets import BundlePolicy
 from bailando.engine.sinks.presets import preset
 from bailando.engine.sinks.resampled import ResampledSink, Resampler
@@ -112,6 +112,7 @@ class SinkRequest:
     protocol: str
     destination: Destination
     settings: SinkSettings
+    namespace: str = NAMESPACE
 
     @classmethod
     def parse(cls, protocol: str, text: str, defaults: SinkSettings | None = None) -> SinkRequest:
@@ -154,6 +155,16 @@ class SinkRequest:
         settings = settings.changed(wanted.protocol, {**wanted.settings, **_words(words)})
         return cls(wanted.protocol, Destination.parse(host or LOOPBACK, wanted.port), settings)
 
+    def for_dancer(self, number: int) -> SinkRequest:
+        """Return the destination of one of several dancers, counted from 0.
+
+        Plain OSC goes to the same port below ``/bailando/dancer/N``, counted from 1; the other protocols
+        know one body, so each dancer has a port of its own: the first as given, then the next ones.
+        """
+        if self.protocol == "osc":
+            return replace(self, namespace=f"{NAMESPACE}/dancer/{number + 1}")
+        return replace(self, destination=Destination(self.destination.host, self.destination.port + number))
+
     def build(self, skeleton: Skeleton) -> Sink:
         """Return the sink, resolved but not open.
 
@@ -176,7 +187,14 @@ class SinkRequest:
         if self.protocol == "osc":
             axes = wanted.axes or "smpl"
             return OscSink(
-                self.destination, axes, wanted.units, wanted.flat, wanted.maps, bundle, wanted.only_maps
+                self.destination,
+                axes,
+                wanted.units,
+                wanted.flat,
+                wanted.maps,
+                bundle,
+                wanted.only_maps,
+                self.namespace,
             )
         avatar = None if wanted.vrm is None else read_vrm(wanted.vrm)
         scale = 1.0 if avatar is None else avatar.root_scale(skeleton)
