@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 
 from bailando.export.exporter import DancerExport, ExportOptions, ExportResult, export_checkpoint
 from bailando.models.checkpoint import DancerCheckpoint
 from tests.export.factory import small_checkpoint
+
+HAS_TENSORRT_RTX = importlib.util.find_spec("tensorrt_rtx") is not None
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +24,13 @@ def dancer(checkpoint: DancerCheckpoint) -> DancerExport:
 
 @pytest.fixture(scope="session")
 def exported(checkpoint: DancerCheckpoint, tmp_path_factory: pytest.TempPathFactory) -> ExportResult:
-    """The small dancer as a .zip with float16 storage and an encoder."""
+    """The small dancer as a .zip with float16 storage, an encoder and, where a library is, engines."""
     path = tmp_path_factory.mktemp("export") / "small.zip"
-    return export_checkpoint(checkpoint, path, ExportOptions(storage="fp16", encoder_frames=16))
+    capabilities = ("8.6", "8.9") if HAS_TENSORRT_RTX else ()
+    options = ExportOptions(
+        storage="fp16",
+        encoder_frames=16,
+        tensorrt=HAS_TENSORRT_RTX,
+        compute_capabilities=capabilities,
+    )
+    return export_checkpoint(checkpoint, path, options)

@@ -4,9 +4,10 @@ import importlib.util
 import sys
 
 import pytest
+import torch
 
 from bailando.errors import ExportError
-from bailando.export.exporter import DancerExport
+from bailando.export.exporter import DancerExport, ExportResult
 from bailando.export.report import engine_lines
 from bailando.export.tensorrt import build_engines, find_library
 
@@ -16,8 +17,8 @@ needs_tensorrt_rtx = pytest.mark.skipif(
 
 
 @needs_tensorrt_rtx
-def test_both_step_graphs_build_without_a_gpu(dancer: DancerExport) -> None:
-    engines = build_engines(dancer.models, ("8.6", "8.9"))
+def test_both_step_graphs_build_without_a_gpu(dancer: DancerExport, exported: ExportResult) -> None:
+    engines = exported.engines
     assert [e.spec.graph for e in engines] == ["gpt_step", "decoder_step"]
     assert engines[0].file == "gpt_step.sm_86_89.engine"
     assert engines[0].spec.library == "tensorrt_rtx"
@@ -25,6 +26,24 @@ def test_both_step_graphs_build_without_a_gpu(dancer: DancerExport) -> None:
     assert len(engines[0].data) > weights
     lines = engine_lines(engines, {e.spec.graph: {"not_run": "no GPU"} for e in engines})
     assert all(line.endswith("not run: no GPU") for line in lines)
+
+
+@needs_tensorrt_rtx
+def test_bundle_holds_the_engines_and_says_for_which_gpus(exported: ExportResult) -> None:
+    manifest = exported.bundle.manifest
+    assert [e.compute_capabilities for e in manifest.engines] == [("8.6", "8.9")] * 2
+    for engine, built in zip(manifest.engines, exported.engines, strict=True):
+        assert exported.bundle.file_bytes(engine.file) == built.data
+        assert manifest.files[engine.file].bytes == len(built.data)
+        assert engine.library_version.split(".")[0].isdigit()
+
+
+@needs_tensorrt_rtx
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU, which runs the engines")
+def test_without_a_gpu_the_bundle_says_that_its_engines_were_not_run(exported: ExportResult) -> None:
+    not_run = {"not_run": "no GPU"}
+    engines = exported.bundle.manifest.validation["engines"]
+    assert engines == {"gpt_step": not_run, "decoder_step": not_run}
 
 
 @needs_tensorrt_rtx
