@@ -37,9 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bailando-train", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    everything = _command(
-        commands, "all", _all, "prepare (if folders are given), train both stages, assemble"
-    )
+    everything = _command(commands, "all", _all, "prepare (if folders are given), train all stages, assemble")
     prepare = _command(commands, "prepare", _prepare, "make a data set of motion and music folders")
     for command in (everything, prepare):
         command.add_argument(
@@ -58,8 +56,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     vqvae = _command(commands, "vqvae", _vqvae, "train the pose VQ-VAEs")
     gpt = _command(commands, "gpt", _gpt, "train the GPT on their codes")
+    actor_critic = _command(commands, "actor-critic", _actor_critic, "finetune the GPT on its own dances")
+    actor_critic.add_argument(
+        "--music", type=Path, nargs="+", default=[], help="folders of songs to dance to, besides the data's"
+    )
     dancer = _command(commands, "export-checkpoint", _export, "put a run together into one dancer checkpoint")
-    for command in (everything, vqvae, gpt, dancer):
+    for command in (everything, vqvae, gpt, actor_critic, dancer):
         command.add_argument("--data", type=Path, required=True, help="folder of the data set")
         command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
@@ -133,6 +135,12 @@ def _gpt(arguments: argparse.Namespace) -> None:
     train_gpt(_config(arguments), arguments.data, arguments.run)
 
 
+def _actor_critic(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_actor_critic
+
+    train_actor_critic(_config(arguments), arguments.data, arguments.run, arguments.music)
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from bailando.training.run import export_checkpoint
 
@@ -144,6 +152,8 @@ def _all(arguments: argparse.Namespace) -> None:
         _prepare(arguments)
     _vqvae(arguments)
     _gpt(arguments)
+    if _config(arguments).actor_critic is not None:
+        _actor_critic(arguments)
     _export(arguments)
 
 

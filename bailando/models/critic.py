@@ -64,6 +64,18 @@ def td_errors(rewards: Tensor, values: Tensor, discount: float = 1.0) -> Tensor:
     return rewards + discount * values[:, 1:].detach() - values[:, :-1]
 
 
+def generalised_advantages(errors: Tensor, decay: float) -> Tensor:
+    """Return ``sum over k of decay^k * error_{t + k}``, ``[B, T]``: the sums of what is still to come.
+
+    Of TD errors with ``decay = discount * trace`` it is generalised advantage estimation (Schulman et al.,
+    ICLR 2016); of rewards with ``decay = discount``, the return.
+    """
+    sums = [errors[:, -1]]
+    for column in errors[:, :-1].flip(1).unbind(1):
+        sums.append(column + decay * sums[-1])
+    return torch.stack(sums[::-1], dim=1)
+
+
 def actor_loss(cross_entropy: Tensor, errors: Tensor) -> Tensor:
     """Return the mean of the chosen codes' cross-entropies weighted by the (constant) TD errors."""
     return torch.mean(cross_entropy * errors.detach())

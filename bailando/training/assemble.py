@@ -11,7 +11,7 @@ import torch
 from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint, Provenance, save_checkpoint
 from bailando.models.vqvae import PoseVQVAE
-from bailando.training import gpt_stage, vqvae_stage
+from bailando.training import actor_critic_stage, gpt_stage, vqvae_stage
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import load_weights
@@ -47,7 +47,7 @@ def assemble(
     """
     upper, lower = vqvae_stage.load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
     gpt = gpt_stage.new_gpt(config, dataset)
-    gpt.load_state_dict(load_weights(run_folder, gpt_stage.NAME))
+    gpt.load_state_dict(_gpt_weights(run_folder))
     checkpoint = DancerCheckpoint(
         upper_vqvae=upper,
         lower_vqvae=lower,
@@ -60,6 +60,15 @@ def assemble(
     )
     save_checkpoint(output, checkpoint)
     return checkpoint
+
+
+def _gpt_weights(run_folder: Path) -> dict[str, torch.Tensor]:
+    """Return the GPT's weights: the finetuned ones if that stage has run."""
+    try:
+        weights = load_weights(run_folder, actor_critic_stage.NAME)
+    except InputError:
+        return load_weights(run_folder, gpt_stage.NAME)
+    return {name.removeprefix("gpt."): value for name, value in weights.items() if name.startswith("gpt.")}
 
 
 @torch.no_grad()

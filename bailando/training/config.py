@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bailando.errors import ConfigError
 from bailando.models.presets import PRESETS
+from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.optimiser_config import OptimiserConfig, require
 
 Autocast = Literal["off", "bfloat16", "auto"]
 
@@ -47,20 +48,20 @@ class PairingConfig:
     steady_beats: float = 3.0
 
     def __post_init__(self) -> None:
-        _require(1 <= self.draws <= 1000, f"draws is {self.draws}, expected 1 to 1000")
-        _require(0 <= self.cold_draws <= self.draws, f"cold_draws is {self.cold_draws}, expected 0 to draws")
-        _require(
+        require(1 <= self.draws <= 1000, f"draws is {self.draws}, expected 1 to 1000")
+        require(0 <= self.cold_draws <= self.draws, f"cold_draws is {self.cold_draws}, expected 0 to draws")
+        require(
             self.preroll_frames >= 0 and self.preroll_frames % 8 == 0,
             f"preroll_frames is {self.preroll_frames}, expected a multiple of 8",
         )
-        _require(
+        require(
             0.1 <= self.min_ratio <= 0.75 and self.max_ratio >= 2 * self.min_ratio * 0.85,
             f"ratios {self.min_ratio} to {self.max_ratio} leave some tempi without a song, "
             "expected about an octave, such as 0.75 to 1.33",
         )
-        _require(self.tightness > 0, f"tightness is {self.tightness}, expected more than 0")
-        _require(self.steady_beats >= 0, f"steady_beats is {self.steady_beats}, expected 0 or more")
-        _require(
+        require(self.tightness > 0, f"tightness is {self.tightness}, expected more than 0")
+        require(self.steady_beats >= 0, f"steady_beats is {self.steady_beats}, expected 0 or more")
+        require(
             self.smoothing_frames > 0, f"smoothing_frames is {self.smoothing_frames}, expected more than 0"
         )
 
@@ -94,56 +95,20 @@ class PrepareConfig:
     pairing: PairingConfig = field(default_factory=PairingConfig)
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.min_segment_frames >= 64,
             f"min_segment_frames is {self.min_segment_frames}, expected 64 or more",
         )
-        _require(
+        require(
             self.still_margin_frames >= 0, f"still_margin_frames is {self.still_margin_frames}, expected >= 0"
         )
-        _require(
+        require(
             1.0 in self.speeds and all(0.5 <= speed <= 2 for speed in self.speeds),
             f"speeds are {self.speeds}, expected 1.0 and others from 0.5 to 2",
         )
         for name in ("held_out_recordings", "held_out_songs"):
             value = getattr(self, name)
-            _require(0 <= value < 1, f"{name} is {value}, expected 0 <= {name} < 1")
-
-
-@dataclass(frozen=True)
-class OptimiserConfig:
-    """AdamW with warm-up and a cosine to `final_rate` of the learning rate.
-
-    Parameters
-    ----------
-    steps, batch_size
-        Of the whole stage.
-    learning_rate, weight_decay, warmup_steps, final_rate
-        Of the optimiser; `final_rate` is a fraction.
-    clip_norm
-        Bound of the gradient's norm.
-    max_skipped_steps
-        Steps with a non-finite loss or gradient are skipped; after so many the stage stops.
-    """
-
-    steps: int
-    batch_size: int
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.0
-    warmup_steps: int = 50
-    final_rate: float = 0.05
-    clip_norm: float = 1.0
-    max_skipped_steps: int = 20
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch_size"):
-            value = getattr(self, name)
-            _require(isinstance(value, int) and value >= 1, f"{name} is {value!r}, expected 1 or more")
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            _require(value > 0, f"{name} is {value!r}, expected more than 0")
-        _require(0 <= self.final_rate <= 1, f"final_rate is {self.final_rate}, expected 0 to 1")
-        _require(self.weight_decay >= 0, f"weight_decay is {self.weight_decay}, expected 0 or more")
+            require(0 <= value < 1, f"{name} is {value}, expected 0 <= {name} < 1")
 
 
 @dataclass(frozen=True)
@@ -205,14 +170,14 @@ class VQVAEStageConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        _require(
+        require(
             self.window_frames >= 16 and self.window_frames % 8 == 0,
             f"window_frames is {self.window_frames}, expected a multiple of 8 from 16 up",
         )
-        _require(
+        require(
             0 <= self.restart_fraction < 1, f"restart_fraction is {self.restart_fraction}, expected 0 to 1"
         )
-        _require(
+        require(
             self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
         )
 
@@ -266,13 +231,13 @@ class GPTStageConfig:
     patience: int = 6
 
     def __post_init__(self) -> None:
-        _require(self.window_tokens >= 2, f"window_tokens is {self.window_tokens}, expected at least 2")
-        _require(0 <= self.shift_frames <= 60, f"shift_frames is {self.shift_frames}, expected 0 to 60")
+        require(self.window_tokens >= 2, f"window_tokens is {self.window_tokens}, expected at least 2")
+        require(0 <= self.shift_frames <= 60, f"shift_frames is {self.shift_frames}, expected 0 to 60")
         fractions = ("label_smoothing", "dropout", "code_noise", "mel_dropout", "style_dropout")
         for name in (*fractions, "neighbour_share"):
             value = getattr(self, name)
-            _require(0 <= value <= 1, f"{name} is {value!r}, expected 0 <= {name} <= 1")
-        _require(
+            require(0 <= value <= 1, f"{name} is {value!r}, expected 0 <= {name} <= 1")
+        require(
             self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
         )
 
@@ -285,8 +250,8 @@ class TrainConfig:
     ----------
     model
         Name of the model sizes (`bailando.models.presets`).
-    vqvae, gpt, prepare
-        The stages and the preparation.
+    vqvae, gpt, actor_critic, prepare
+        The stages and the preparation; without `actor_critic` that stage is left out.
     seed
         Of weights, batches and noise.
     threads
@@ -300,6 +265,7 @@ class TrainConfig:
     model: str
     vqvae: VQVAEStageConfig
     gpt: GPTStageConfig
+    actor_critic: ActorCriticStageConfig | None = None
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     seed: int = 0
     threads: int = 0
@@ -307,15 +273,10 @@ class TrainConfig:
     autocast: Autocast = "auto"
 
     def __post_init__(self) -> None:
-        _require(self.model in PRESETS, f"model is {self.model!r}, expected one of {sorted(PRESETS)}")
-        _require(self.device in ("cpu", "cuda", "auto"), f"device is {self.device!r}, expected cpu or cuda")
-        _require(
+        require(self.model in PRESETS, f"model is {self.model!r}, expected one of {sorted(PRESETS)}")
+        require(self.device in ("cpu", "cuda", "auto"), f"device is {self.device!r}, expected cpu or cuda")
+        require(
             self.autocast in ("off", "bfloat16", "auto"),
             f"autocast is {self.autocast!r}, expected off, bfloat16 or auto",
         )
-        _require(self.threads >= 0, f"threads is {self.threads}, expected 0 or more")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
+        require(self.threads >= 0, f"threads is {self.threads}, expected 0 or more")

@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 import yaml
 
 from bailando.errors import ConfigError
+from bailando.training.actor_critic_config import ActorCriticStageConfig, GrooveWeights
 from bailando.training.config import (
     GPTStageConfig,
-    OptimiserConfig,
     PairingConfig,
     PrepareConfig,
     TrainConfig,
     VQVAELossConfig,
     VQVAEStageConfig,
 )
+from bailando.training.optimiser_config import OptimiserConfig
 
 _Config = TypeVar("_Config")
 _NESTED: dict[str, type[Any]] = {
@@ -27,6 +28,8 @@ _NESTED: dict[str, type[Any]] = {
     "pairing": PairingConfig,
     "vqvae": VQVAEStageConfig,
     "gpt": GPTStageConfig,
+    "actor_critic": ActorCriticStageConfig,
+    "groove": GrooveWeights,
     "optimiser": OptimiserConfig,
     "losses": VQVAELossConfig,
 }
@@ -113,6 +116,8 @@ def _typed(value: Any, annotation: str, where: str) -> Any:
         return tuple(_typed(item, "float", where) for item in value)
     if annotation == "int" and (isinstance(value, bool) or not isinstance(value, int)):
         raise ConfigError(f"{where} is {value!r}, expected a whole number")
+    if annotation == "bool" and not isinstance(value, bool):
+        raise ConfigError(f"{where} is {value!r}, expected true or false")
     if annotation == "str" and not isinstance(value, str):
         raise ConfigError(f"{where} is {value!r}, expected text")
     return value

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from bailando.errors import BailandoError, InputError
-from bailando.training.config import OptimiserConfig, TrainConfig
+from bailando.training.config import TrainConfig
+from bailando.training.optimiser_config import OptimiserConfig
 
 logger = logging.getLogger(__name__)
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from bailando.training import vqvae_stage
-from bailando.training.assemble import assemble
+from bailando.errors import ConfigError
+from bailando.training import gpt_stage, vqvae_stage
+from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.actor_critic_stage import ActorCriticStage
+from bailando.training.assemble import assemble, start_codes
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Trainer, load_weights
+from bailando.training.pairing import joint_speed
+from bailando.training.rollout_music import Tracks, tracks_of_dataset, tracks_of_songs
 from bailando.training.vqvae_stage import VQVAEStage, load_models
 
 CHECKPOINT_NAME = "dancer.pt"
@@ -35,6 +41,60 @@ def train_gpt(config: TrainConfig, data_folder: Path, run_folder: Path) -> Train
     trainer = Trainer(GPTStage(config, dataset, upper, lower), run_folder, config.seed)
     trainer.run()
     return trainer
+
+
+def train_actor_critic(
+    config: TrainConfig, data_folder: Path, run_folder: Path, music_folders: Sequence[Path] = ()
+) -> Trainer:
+    """Finetune the run's GPT on its own dances, from the last checkpoint if there is one.
+
+    Parameters
+    ----------
+    music_folders
+        Songs to dance to besides the music of the data set.
+
+    Raises
+    ------
+    InputError
+        If the VQ-VAEs or the GPT have not been trained.
+    ConfigError
+        If the configuration has no such stage.
+    """
+    if config.actor_critic is None:
+        raise ConfigError("the configuration has no actor_critic section: add one or use --preset live")
+    dataset = Dataset(data_folder)
+    vqvaes = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    stage = ActorCriticStage(
+        config,
+        dataset,
+        vqvaes,
+        load_weights(run_folder, gpt_stage.NAME),
+        training_tracks(config.actor_critic, dataset, music_folders),
+        start_codes(dataset, *vqvaes),
+        data_speed(dataset),
+    )
+    trainer = Trainer(stage, run_folder, config.seed)
+    trainer.run()
+    return trainer
+
+
+def training_tracks(
+    config: ActorCriticStageConfig, dataset: Dataset, music_folders: Sequence[Path]
+) -> tuple[Tracks, Tracks]:
+    """Return the music to learn and to be judged on; given songs are learned on, the held-out ones never."""
+    held_out_songs = {name for name, song in dataset.index["songs"].items() if song["split"] == "held_out"}
+    train = tracks_of_dataset(dataset, "train", config.min_agreement)
+    for folder in music_folders:
+        train += tracks_of_songs(folder, config.min_agreement, held_out_songs)
+    held_out = tracks_of_dataset(dataset, "held_out", config.min_agreement)
+    training = Tracks(train, config.rollout_tokens)
+    return training, Tracks(held_out, config.rollout_tokens) if held_out else training
+
+
+def data_speed(dataset: Dataset) -> float:
+    """Return the mean joint speed of the training motion, metres per frame."""
+    sums = [(joint_speed(dataset.positions(s)).sum(), s.frames) for s in dataset.of("train")]
+    return float(sum(speed for speed, _ in sums) / sum(frames for _, frames in sums))
 
 
 def export_checkpoint(config: TrainConfig, data_folder: Path, run_folder: Path, name: str) -> Path:

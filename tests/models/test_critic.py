@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from bailando.errors import ConfigError
-from bailando.models.critic import Critic, actor_loss, critic_loss, freeze_base, td_errors
+from bailando.models.critic import (
+    Critic,
+    actor_loss,
+    critic_loss,
+    freeze_base,
+    generalised_advantages,
+    td_errors,
+)
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
 from bailando.models.music_context import MusicContext, MusicContextConfig
 
@@ -84,3 +91,8 @@ def test_the_music_transformer_looks_no_further_than_its_reach() -> None:
 def test_music_of_padding_alone_is_refused() -> None:
     with pytest.raises(ConfigError, match="pad it"):
         MusicContext(CONTEXT)(torch.zeros(1, 16, 3))
+
+
+def test_generalised_advantages_are_decayed_sums_of_what_is_to_come() -> None:
+    sums = generalised_advantages(torch.tensor([[1.0, 2.0, 4.0], [0.0, 0.0, 1.0]]), 0.5)
+    assert sums.tolist() == [[3.0, 4.0, 4.0], [0.25, 0.5, 1.0]]

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from bailando.errors import InputError
-from bailando.training.config import OptimiserConfig, TrainConfig
+from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Trainer, TrainingError, learning_rate, load_weights
+from bailando.training.optimiser_config import OptimiserConfig
 from bailando.training.run import train_vqvae
 from bailando.training.vqvae_stage import VQVAEStage, load_models
 

@@ -10,10 +10,14 @@ import pytest
 import torch
 
 from bailando.errors import ConfigError
+from bailando.training.actor_critic_config import GrooveWeights
 from bailando.training.rewards import (
+    PAYOUT_FRAMES,
     beat_reward,
+    closeness,
     dance_beats,
     dance_reward,
+    groove_reward,
     half_body_consistency,
     smooth_gaussian,
 )
@@ -98,6 +102,50 @@ def test_the_half_body_weight_scales_its_part() -> None:
     beats = torch.zeros(1, 8)
     alone = dance_reward(positions, beats, half_body_weight=0.0)
     assert (dance_reward(positions, beats, half_body_weight=2.0) - alone).item() == pytest.approx(-2.0)
+
+
+def test_closeness_counts_the_nearest_pause_of_each_music_beat() -> None:
+    music, dance = torch.zeros(1, 40, dtype=torch.bool), torch.zeros(1, 40, dtype=torch.bool)
+    music[0, [8, 20, 39]], dance[0, [5, 11, 20]] = True, True
+    near = closeness(music, dance, 3.0)
+    expected = torch.zeros(1, 40)
+    expected[0, 8], expected[0, 20] = math.exp(-0.5), 1.0
+    torch.testing.assert_close(near, expected)
+
+
+def test_the_groove_pays_a_pause_by_its_phase_one_token_later() -> None:
+    """Speed is least in frames 20, 60, 100 and 140; the beat is there, or 10 or 20 frames after."""
+    frame = torch.arange(160)
+    speed = (1.0 - 0.8 * torch.cos(2 * math.pi * (frame[:-1] - 20) / 40))[None]
+    weights = GrooveWeights(closeness=0.0, pauses=1.0, swing=0.0)
+    for late, expected in ((0, 1.0), (10, 0.0), (20, -1.0)):
+        phase = ((frame - 20 - late) / 40 % 1.0)[None]
+        reward = groove_reward(speed, phase, phase == 0, weights)
+        paid = torch.zeros(20)
+        paid[[(pause + PAYOUT_FRAMES) // 8 for pause in (20, 60, 100, 140)]] = expected
+        torch.testing.assert_close(reward[0], paid, atol=1e-6, rtol=0)
+
+
+def test_the_groove_pays_swinging_with_the_beat_and_not_against_it() -> None:
+    frame = torch.arange(160)
+    phase = ((frame - 20) / 40 % 1.0)[None]
+    speed = 1.0 - 0.8 * torch.cos(2 * math.pi * phase[:, :-1])
+    weights = GrooveWeights(closeness=0.0, pauses=0.0, swing=1.0)
+    with_it = groove_reward(speed, phase, phase == 0, weights)[0, 4:16].mean()
+    # A Gaussian of 5 frames leaves exp(-(2 pi 5 / 40)^2 / 2) of the swing; the mean of cos^2 is a half.
+    left = 0.8 * math.exp(-0.5 * (2 * math.pi * 5 / 40) ** 2) / 2
+    assert with_it.item() == pytest.approx(left, rel=0.05)
+    against = groove_reward(2.0 - speed, phase, phase == 0, weights)[0, 4:16].mean()
+    assert against.item() == pytest.approx(-left, rel=0.05)
+
+
+def test_the_groove_pays_a_music_beat_with_a_pause_near_it() -> None:
+    frame = torch.arange(160)
+    speed = (1.0 - 0.8 * torch.cos(2 * math.pi * (frame[:-1] - 20) / 40))[None]
+    phase = ((frame - 23) / 40 % 1.0)[None]
+    weights = GrooveWeights(closeness=2.0, pauses=0.0, swing=0.0, sigma_frames=3.0)
+    reward = groove_reward(speed, phase, phase == 0, weights)
+    assert reward.sum().item() == pytest.approx(4 * 2.0 * math.exp(-0.5), rel=1e-4)
 
 
 def test_a_sequence_of_broken_tokens_is_refused() -> None:

@@ -1,0 +1,324 @@
+"""Third stage: actor-critic learning, the GPT finetuned on its own dances.
+
+Source: Siyao et al., Bailando, CVPR 2022, section 3.4 and equations 7 to 14: the base layers give the
+state, the head layers are the policy, and a critic of three blocks on the state gives its value; the
+policy's cross-entropy with the codes it drew is weighted by the critic's TD error. That is the default
+of `ActorCriticStageConfig`. The rest is ours and configured: a dense reward, the mean of other dances to
+the same music or a table of the codes' values in the critic's place, several steps per rollout with a
+clipped surrogate, a divergence penalty, and a base that learns too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bailando.errors import ConfigError
+from bailando.models.critic import Critic, critic_loss, freeze_base, generalised_advantages, td_errors
+from bailando.models.gpt import CrossConditionalGPT
+from bailando.models.vqvae import PoseVQVAE
+from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.code_values import code_speeds, code_values
+from bailando.training.config import TrainConfig
+from bailando.training.dataset import Dataset
+from bailando.training.gpt_stage import new_gpt
+from bailando.training.kinematics import PoseKinematics
+from bailando.training.loop import pick_device
+from bailando.training.rewards import (
+    beat_reward,
+    closeness,
+    groove_reward,
+    half_body_consistency,
+    speed_minima,
+)
+from bailando.training.rollout import Codes, Movement, Sampling, movement, policy, roll_out
+from bailando.training.rollout_music import RolloutMusic, Tracks
+
+NAME = "actor_critic"
+_EVALUATION_SEED = 20_220_619
+_BAS_SIGMA_FRAMES = 3.0
+# A dancer that moves this much more or less than its data is worse, however well it keeps time.
+_SPEED_BAND = 1.3
+
+
+class Rollout(NamedTuple):
+    """Dances to learn from.
+
+    ``old`` ``[2, B, T - 1]``: log probabilities of the drawn codes when they were drawn; ``reference``
+    ``[2, B, T - 1, K]``: the pretrained GPT's log probabilities of all codes (empty without a penalty);
+    ``rewards`` and ``advantages`` ``[B, T - 1]``, or of all codes ``[2, B, T - 1, K]`` if they are known.
+    """
+
+    music: RolloutMusic
+    codes: Codes
+    old: Tensor
+    reference: Tensor
+    rewards: Tensor
+    advantages: Tensor
+
+    def part(self, rows: Tensor) -> Rollout:
+        """Return some of the dances."""
+        return Rollout(
+            RolloutMusic(*(x[rows] for x in self.music)),
+            Codes(*(x[rows] for x in self.codes)),
+            self.old[:, rows],
+            self.reference[:, rows] if self.reference.numel() else self.reference,
+            self.rewards[rows],
+            self.advantages[:, rows] if self.advantages.dim() == 4 else self.advantages[rows],
+        )
+
+
+class ActorCriticStage:
+    """The stage as `Trainer` runs it.
+
+    Parameters
+    ----------
+    config, dataset
+        What to train, on what.
+    vqvaes
+        The trained VQ-VAEs (upper, lower), which show what codes look like.
+    gpt_weights
+        Of the pretrained GPT.
+    tracks, held_out_tracks
+        Music to learn and to be judged on.
+    start_codes
+        Code pairs that dances start with.
+    data_speed
+        Mean joint speed of the data, metres per frame.
+    """
+
+    name = NAME
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        dataset: Dataset,
+        vqvaes: tuple[PoseVQVAE, PoseVQVAE],
+        gpt_weights: dict[str, Tensor],
+        tracks: tuple[Tracks, Tracks],
+        start_codes: Sequence[tuple[int, int]],
+        data_speed: float,
+    ) -> None:
+        if config.actor_critic is None:
+            raise ConfigError("the configuration has no actor_critic section: add one")
+        self.config: ActorCriticStageConfig = config.actor_critic
+        self.optimiser = self.config.optimiser
+        self.evaluate_every = self.config.evaluate_every
+        self.save_every = self.config.save_every
+        self.patience = self.config.patience
+        self.device = pick_device(config)
+        # Rollouts and the steps that learn from them must be of one policy, so nothing drops out.
+        still = replace(config, gpt=replace(config.gpt, dropout=0.0))
+        self.gpt, self.reference = new_gpt(still, dataset), new_gpt(still, dataset)
+        for model in (self.gpt, self.reference):
+            model.load_state_dict(gpt_weights)
+        self.reference.requires_grad_(False).to(self.device)
+        if self.config.freeze_base:
+            freeze_base(self.gpt)
+        torch.manual_seed(config.seed + 2)
+        parts: dict[str, nn.Module] = {"gpt": self.gpt}
+        self.critic = None
+        if self.config.advantage in ("td", "gae"):
+            self.critic = Critic(self.gpt.config, self.config.critic_layers)
+            parts["critic"] = self.critic
+        self._model = nn.ModuleDict(parts).to(self.device)
+        self.upper, self.lower = (half.to(self.device).eval().requires_grad_(False) for half in vqvaes)
+        self.kinematics = PoseKinematics().to(self.device)
+        self.train_tracks, self.held_out_tracks = tracks
+        self.start_codes = torch.tensor(start_codes, device=self.device)
+        self.data_speed = data_speed
+        self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
+        self.speeds = None
+        if self.config.advantage == "expected":
+            self.speeds = code_speeds(dataset, self.upper, self.lower, self.kinematics).to(self.device)
+        self._parts: list[Rollout] = []
+
+    @property
+    def model(self) -> nn.Module:
+        """The GPT (``gpt``) and the critic (``critic``), if there is one."""
+        return self._model
+
+    def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """Dance if all is learned from the last dances, and return the losses of the next part of them."""
+        stage = self.config
+        place = step % stage.steps_per_rollout
+        if place == 0 or not self._parts:
+            self._parts = self._rollout_parts(generator)
+        part = self._parts[place % stage.minibatches]
+        return self._losses(part)
+
+    def _losses(self, rollout: Rollout) -> dict[str, Tensor]:
+        state = self._state(self.gpt, rollout.music, rollout.codes)
+        logits = self.gpt.logits(state)
+        scores = torch.stack([policy(half[:, :-1], self.sampling) for half in logits])
+        actor = (
+            self._expected_loss(scores, rollout)
+            if self.speeds is not None
+            else self._actor_loss(scores, rollout)
+        )
+        figures = {"total": actor, "actor": actor}
+        if self.config.kl_weight:
+            divergence = (scores.exp() * (scores - rollout.reference)).nan_to_num().sum(-1).mean()
+            figures["divergence"] = divergence
+            if self.speeds is None:
+                figures["total"] = figures["total"] + self.config.kl_weight * divergence
+        if self.critic is not None:
+            errors = td_errors(rollout.rewards, self.critic(state.detach()), self.config.discount)
+            figures["critic"] = critic_loss(errors)
+            figures["total"] = figures["total"] + figures["critic"]
+        figures["reward"] = rollout.rewards.mean()
+        figures["entropy"] = -(scores.exp() * scores).nan_to_num().sum(-1).mean()
+        return figures
+
+    def _expected_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
+        """Return the divergence from the best policy that the penalty allows.
+
+        The expected value less ``kl_weight`` times the divergence from the pretrained policy is largest for
+        the pretrained policy times ``exp(value / kl_weight)``.
+        """
+        best = torch.log_softmax(rollout.reference + rollout.advantages / self.config.kl_weight, dim=-1)
+        # What the last code is worth shows after the rollout.
+        best, scores = best[:, :, :-1], scores[:, :, :-1]
+        return (best.exp() * (best - scores)).nan_to_num().sum(-1).mean()
+
+    def _actor_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
+        """Return the cross-entropy times the advantage (equation 10), or the clipped surrogate of it."""
+        taken = torch.stack([codes[:, 1:] for codes in rollout.codes])
+        log_probability = scores.gather(-1, taken.unsqueeze(-1)).squeeze(-1)
+        clip, advantages = self.config.clip_ratio, rollout.advantages
+        if not clip:
+            return -(log_probability * advantages).mean()
+        ratio = torch.exp(log_probability - rollout.old)
+        clipped = ratio.clamp(1 - clip, 1 + clip)
+        return -torch.minimum(ratio * advantages, clipped * advantages).mean()
+
+    @torch.no_grad()
+    def _rollout_parts(self, generator: torch.Generator) -> list[Rollout]:
+        """Dance, judge, and cut into minibatches; dances to the same music may part."""
+        stage = self.config
+        count = self.optimiser.batch_size
+        music = self.train_tracks.draw(count // stage.repeats, stage.repeats, generator)
+        left_open = torch.rand(count // stage.repeats, generator=generator) < stage.open_style
+        music = music._replace(style=torch.where(left_open.repeat_interleave(stage.repeats), 0, music.style))
+        which = torch.randint(len(self.start_codes), (count // stage.repeats,), generator=generator)
+        rollout = self._danced(music, which.repeat_interleave(stage.repeats), generator)
+        order = torch.randperm(count, generator=generator).to(self.device)
+        return [rollout.part(rows) for rows in order.chunk(stage.minibatches)]
+
+    def _danced(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> Rollout:
+        music = RolloutMusic(*(part.to(self.device) for part in music))
+        codes, old = self._dance(music, start, generator)
+        if self.speeds is None:
+            rewards = self._rewards(movement(self.upper, self.lower, self.kinematics, codes), music)[:, 1:]
+            advantages = self._advantages(rewards, music, codes)
+        else:
+            advantages = self._values(self.speeds, music)
+            taken = torch.stack([half[:, 1:] for half in codes])
+            rewards = advantages.gather(-1, taken.unsqueeze(-1)).squeeze(-1).sum(0)
+        rollout = Rollout(music, codes, old, torch.zeros(0), rewards, advantages)
+        if self.config.kl_weight:
+            logits = self.reference.logits(self._state(self.reference, music, codes))
+            scores = [policy(half[:, :-1], self.sampling) for half in logits]
+            rollout = rollout._replace(reference=torch.stack(scores))
+        return rollout
+
+    def _dance(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> tuple[Codes, Tensor]:
+        first = self.start_codes[start.to(self.device)]
+        style = music.style if self.gpt.config.styles else None
+        pair = first[:, 0], first[:, 1]
+        return roll_out(self.gpt, self._heard(music), style, pair, self.sampling, generator)
+
+    def _state(self, gpt: CrossConditionalGPT, music: RolloutMusic, codes: Codes) -> Tensor:
+        style = music.style if gpt.config.styles else None
+        return gpt.base_state(self._heard(music), codes.upper, codes.lower, style)
+
+    def _heard(self, music: RolloutMusic) -> Tensor:
+        """Return what is given at each step: with a music lead, what the next token is danced to.
+
+        The last step's is never used then: no token is drawn after it.
+        """
+        return music.tokens.roll(-self.gpt.config.music_lead, dims=1)
+
+    def _rewards(self, danced: Movement, music: RolloutMusic) -> Tensor:
+        """Return the reward of each token ``[B, T]``."""
+        stage = self.config
+        if stage.reward == "groove":
+            reward = groove_reward(danced.speed, music.phase, music.beats, stage.groove)
+        else:
+            reward = beat_reward(music.beats, speed_minima(danced.speed), stage.reward)
+        if stage.half_body_weight:
+            reward = reward + stage.half_body_weight * half_body_consistency(danced.positions)
+        return reward
+
+    def _advantages(self, rewards: Tensor, music: RolloutMusic, codes: Codes) -> Tensor:
+        """Return what each choice is credited with ``[B, T - 1]``."""
+        stage = self.config
+        if self.critic is None:
+            returns = generalised_advantages(rewards, stage.discount)
+            grouped = returns.reshape(-1, stage.repeats, returns.shape[1])
+            # Less the mean of the others, so that the own return does not count against itself.
+            factor = stage.repeats / (stage.repeats - 1)
+            advantages = (grouped - grouped.mean(dim=1, keepdim=True)).flatten(0, 1) * factor
+        else:
+            values = self.critic(self._state(self.gpt, music, codes))
+            advantages = td_errors(rewards, values, stage.discount)
+            if stage.advantage == "gae":
+                advantages = generalised_advantages(advantages, stage.discount * stage.trace)
+        return advantages / advantages.std().clamp_min(1e-6) if stage.standardise else advantages
+
+    @staticmethod
+    def _values(speeds: Tensor, music: RolloutMusic) -> Tensor:
+        """Return what each code would be worth at each choice ``[2, B, T - 1, K]``; at the last one, 0."""
+        values = code_values(speeds, music.phase)[:, :, 1:]
+        return torch.cat((values, torch.zeros_like(values[:, :, :1])), dim=2)
+
+    def evaluate(self) -> dict[str, float]:
+        """Dance to held-out music and return what the dances are like.
+
+        Returns
+        -------
+        dict
+            ``score`` (lower is better): minus the mean cosine of the pauses' beat phase, plus what the
+            logarithm of the speed is outside its band; ``pause_cosine``; ``closeness`` (the Beat Align
+            Score); ``speed_ratio`` to the data; perplexity of both halves' codes; ``reward``.
+        """
+        count = self.config.evaluation_dances
+        generator = torch.Generator().manual_seed(_EVALUATION_SEED)
+        music = RolloutMusic(*(part.to(self.device) for part in self.held_out_tracks.spread(count)))
+        music = music._replace(style=torch.zeros_like(music.style))
+        start = torch.arange(count) % len(self.start_codes)
+        codes, _ = self._dance(music, start, generator)
+        danced = movement(self.upper, self.lower, self.kinematics, codes)
+        return self._figures(codes, danced, music)
+
+    def _figures(self, codes: Codes, danced: Movement, music: RolloutMusic) -> dict[str, float]:
+        pauses = speed_minima(danced.speed)
+        cosine = float(torch.cos(2 * torch.pi * music.phase[pauses]).mean().nan_to_num())
+        near = closeness(music.beats, pauses, _BAS_SIGMA_FRAMES).sum() / music.beats.sum().clamp_min(1)
+        ratio = float(danced.speed.mean()) / self.data_speed
+        outside = max(0.0, abs(_log(ratio)) - _log(_SPEED_BAND))
+        figures = {
+            "score": outside - cosine,
+            "pause_cosine": cosine,
+            "closeness": float(near),
+            "pauses_per_beat": float(pauses.sum() / music.beats.sum().clamp_min(1)),
+            "speed_ratio": ratio,
+            "reward": float(self._rewards(danced, music).mean()),
+        }
+        for name, half in zip(("upper", "lower"), codes, strict=True):
+            figures[f"{name}_perplexity"] = _perplexity(half, self.gpt.config.codebook_size)
+        return figures
+
+
+def _log(ratio: float) -> float:
+    return float(torch.log(torch.tensor(max(ratio, 1e-6))))
+
+
+def _perplexity(codes: Tensor, size: int) -> float:
+    share = torch.bincount(codes.flatten(), minlength=size).double()
+    share = share / share.sum()
+    return float(torch.exp(-(share * share.clamp_min(1e-12).log()).sum()))

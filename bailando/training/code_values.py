@@ -1,0 +1,91 @@
+"""What each code is worth on each beat phase: a critic of codes that needs no rollout.
+
+How fast the body moves while it dances a code is, give or take, a property of the code. So the swing part of
+the groove reward (`rewards.groove_reward`) is known beforehand for every code that could be drawn: fast codes
+are worth much between two beats, slow ones near a beat. With the values of all codes the policy gradient is
+an expectation instead of a noisy sample (expected policy gradients, Ciosek and Whiteson, JMLR 2020).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bailando.models.vqvae import PoseVQVAE
+from bailando.training.dataset import Dataset, Segment
+from bailando.training.kinematics import PoseKinematics
+from bailando.training.rollout import Codes, movement
+
+# Enough to see each code many times.
+_TOKENS = 14_000
+# Observations that pull a code's speed to the mean, so that rare codes do not stand out by chance.
+_RIDGE = 5.0
+
+
+@torch.no_grad()
+def code_speeds(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics) -> Tensor:
+    """Return how much faster than the mean the body is in each frame of each code, ``[2, K, 8]``.
+
+    The square root of the speed, relative to its mean, is explained as the sum of a part of the upper code
+    and one of the lower code (ridge regression on decoded training motion); the root, because a few codes
+    are very fast.
+    """
+    codes, speeds = [], []
+    for segment in _sample(dataset.of("train"), upper.config.frames_per_code):
+        pair, speed = _danced(dataset, segment, upper, lower, kinematics)
+        codes.append(pair)
+        speeds.append(speed)
+    size = upper.config.codebook_size
+    seen = torch.cat(codes, dim=1)
+    columns = torch.zeros(seen.shape[1], 2 * size)
+    columns.scatter_(1, (seen + torch.tensor([[0], [size]])).T, 1.0)
+    root = torch.cat(speeds).sqrt()
+    relative = 2 * (root / root.mean() - 1)
+    gram = columns.T @ columns + _RIDGE * torch.eye(2 * size)
+    solved: Tensor = torch.linalg.solve(gram, columns.T @ relative)
+    return solved.reshape(2, size, -1)
+
+
+def code_values(speeds: Tensor, phase: Tensor) -> Tensor:
+    """Return what drawing each code is worth, ``[2, B, T - 1, K]``.
+
+    Parameters
+    ----------
+    speeds : Tensor, ``[2, K, 8]``
+        As `code_speeds` gives them.
+    phase : Tensor, ``[B, 8 T]``
+        Beat phase. Codes drawn for token j are valued on the phase of token j + 1: when a code is put after
+        another one than in the data, the body first has to get there, and its movement shows a token late.
+
+    Returns
+    -------
+    Tensor
+        Minus the mean over the frames of relative speed times the cosine of the phase.
+    """
+    frames = speeds.shape[-1]
+    later = phase[:, frames:].reshape(len(phase), -1, frames)
+    return -torch.einsum("hkf,btf->hbtk", speeds, torch.cos(2 * math.pi * later)) / frames
+
+
+def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:
+    """Return segments evenly spread over all, until they hold enough tokens."""
+    tokens = sum(segment.frames // frames_per_code for segment in segments)
+    stride = max(1, math.ceil(tokens / _TOKENS))
+    return segments[::stride]
+
+
+def _danced(
+    dataset: Dataset, segment: Segment, upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics
+) -> tuple[Tensor, Tensor]:
+    """Return the codes ``[2, T]`` of a segment and the decoded speed in their frames ``[T, 8]``."""
+    frames_per_code = upper.config.frames_per_code
+    frames = segment.frames // frames_per_code * frames_per_code
+    device = upper.mean.device
+    poses = [torch.from_numpy(np.array(half[:1, :frames])).to(device) for half in dataset.pose(segment)]
+    codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
+    speed = movement(upper, lower, kinematics, codes).speed.cpu()
+    speed = torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, frames_per_code)
+    return torch.cat(tuple(codes)).cpu(), speed

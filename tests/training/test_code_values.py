@@ -1,0 +1,49 @@
+"""What codes are worth: fast ones between two beats, slow ones near one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from bailando.training.code_values import code_speeds, code_values
+from bailando.training.config import TrainConfig
+from bailando.training.dataset import Dataset
+from bailando.training.kinematics import PoseKinematics
+from bailando.training.vqvae_stage import new_models
+
+
+def test_a_code_is_worth_its_slowness_on_the_beat_one_token_later() -> None:
+    speeds = torch.stack([torch.full((1, 8), -1.0), torch.full((1, 8), 0.5)], dim=1).repeat(2, 1, 1)
+    phase = torch.zeros(1, 32)
+    phase[0, 8:16] = 0.5
+    phase[0, 16:24] = 0.25
+    values = code_values(speeds, phase)
+    assert values.shape == (2, 1, 3, 2)
+    expected = torch.tensor([[-1.0, 0.5], [0.0, 0.0], [1.0, -0.5]])
+    torch.testing.assert_close(values[0, 0], expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(values[1, 0], expected, atol=1e-6, rtol=0)
+
+
+def test_a_code_that_slows_down_is_worth_most_before_the_beat() -> None:
+    slowing = torch.linspace(1.0, -1.0, 8).repeat(2, 1, 1)
+    phase = torch.arange(32)[None] / 32
+    values = code_values(slowing, torch.cat((torch.zeros(1, 8), phase), dim=1))[0, 0, :, 0]
+    assert values.argmax() == 3
+    expected = -(slowing[0, 0] * torch.cos(2 * math.pi * torch.arange(24, 32) / 32)).mean()
+    assert values[3].item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_speeds_of_codes_are_relative_and_differ(data_folder: Path, tiny_config: TrainConfig) -> None:
+    dataset = Dataset(data_folder)
+    upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
+    for model in (upper, lower):
+        generator = torch.Generator().manual_seed(1)
+        model.codebook.vectors.copy_(torch.randn(model.codebook.vectors.shape, generator=generator))
+    speeds = code_speeds(dataset, upper, lower, PoseKinematics())
+    assert speeds.shape == (2, 16, 8)
+    assert torch.isfinite(speeds).all()
+    assert speeds.abs().max() > 0.01
+    assert speeds.abs().mean() < 2.0
