@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays
 from bailando.errors import ExportError
+from bailando.export.motion_effect import joint_difference_mm, movement
 from bailando.export.quantise import dynamic_int8, static_int8, weight_only
 from bailando.export.runners import OnnxRunner, StepRunner
 from bailando.export.validation import GPTRun
@@ -26,7 +27,8 @@ class Dance:
     """A dance that the float32 reference sampled: what every step was given and what it answered.
 
     `gpt_feed` and `decoder_feed` hold the inputs by name, `gpt_states` and `decoder_states` the state
-    before some of the steps, `logits` and `poses` the outputs.
+    before some of the steps, `logits` and `poses` the outputs. `run`, `temperature` and `seed` are what it
+    was sampled with.
     """
 
     gpt_feed: list[Arrays]
@@ -35,6 +37,9 @@ class Dance:
     decoder_feed: list[Arrays]
     decoder_states: dict[int, Arrays]
     poses: list[Arrays]
+    run: GPTRun
+    temperature: float
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,11 @@ class Agreement:
     pose_rms, pose_rms_fraction
         Root-mean-square difference of the decoder's rotation channels given the same codes (their unit
         is that of a rotation matrix), and as a fraction of their deviation over the dance.
+    joint_mm
+        Mean distance of the joints given the same codes, mm.
+    speed_ratio, jerk_ratio
+        Mean speed and jerk of the joints over float32's, each in a dance of its own codes, sampled with the
+        same noise to the same music.
     """
 
     precision: str
@@ -68,10 +78,13 @@ class Agreement:
     kl_nats: float
     pose_rms: float
     pose_rms_fraction: float
+    joint_mm: float
+    speed_ratio: float
+    jerk_ratio: float
 
     def require(self, least: float) -> None:
         """Raise ExportError if fewer than `least` of the codes agree or a figure is not finite."""
-        finite = np.isfinite([self.kl_nats, self.pose_rms]).all()
+        finite = np.isfinite([self.kl_nats, self.pose_rms, self.joint_mm, self.speed_ratio]).all()
         if not finite or self.code_agreement < least:
             raise ExportError(
                 f"{self.precision} agrees with fp32 in {self.code_agreement:.1%} of the codes "
@@ -82,8 +95,9 @@ class Agreement:
     def to_dict(self) -> dict[str, Any]:
         """Return the figures for the manifest, to four digits."""
         form = asdict(self)
-        for key in ("code_agreement", "kl_nats", "pose_rms", "pose_rms_fraction"):
-            form[key] = float(f"{form[key]:.4g}")
+        for key, value in form.items():
+            if isinstance(value, float):
+                form[key] = float(f"{value:.4g}")
         return form
 
 
@@ -102,7 +116,7 @@ def record_dance(
     random = np.random.default_rng(seed)
     gpt_state, decoder_state = gpt.initial_state(), decoder.initial_state()
     kept = set(range(0, len(run.music), max(1, len(run.music) // _CALIBRATION_STEPS)))
-    dance = Dance([], {}, [], [], {}, [])
+    dance = Dance([], {}, [], [], {}, [], run, temperature, seed)
     codes: Arrays = {"upper_code": run.upper_start, "lower_code": run.lower_start}
     for index, music in enumerate(run.music):
         if index in kept:
@@ -172,8 +186,11 @@ def measure(
 ) -> Agreement:
     """Replay the dance on `models` and compare every answer with float32's."""
     data = {name: model.SerializeToString() for name, model in models.items()}
-    logits = _replay(OnnxRunner(data["gpt_step"]), dance.gpt_feed)
-    poses = _replay(OnnxRunner(data["decoder_step"]), dance.decoder_feed)
+    gpt, decoder = OnnxRunner(data["gpt_step"]), OnnxRunner(data["decoder_step"])
+    logits = _replay(gpt, dance.gpt_feed)
+    poses = _replay(decoder, dance.decoder_feed)
+    own = record_dance(gpt, decoder, dance.run, dance.temperature, dance.seed)
+    (speed, jerk), (expected_speed, expected_jerk) = movement(own.poses), movement(dance.poses)
     pairs = [
         (reference[name], answer[name])
         for reference, answer in zip(dance.logits, logits, strict=True)
@@ -191,6 +208,9 @@ def measure(
         kl_nats=float(np.mean([_divergence(a, b) for a, b in pairs])),
         pose_rms=rms,
         pose_rms_fraction=rms / max(spread, 1e-12),
+        joint_mm=joint_difference_mm(dance.poses, poses),
+        speed_ratio=speed / max(expected_speed, 1e-12),
+        jerk_ratio=jerk / max(expected_jerk, 1e-12),
     )
 
 

@@ -28,13 +28,16 @@ _COLUMNS = (
     ("codes", "{:>7}"),
     ("KL nats", "{:>9}"),
     ("pose rms", "{:>9}"),
+    ("joints mm", "{:>10}"),
+    ("speed", "{:>6}"),
+    ("jerk", "{:>6}"),
 )
 
 
 def precision_table(
     agreements: Sequence[Agreement], times_ms: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
-    """Return a table of the precisions: size, time per step, agreement of codes, change of poses."""
+    """Return a table of the precisions: size, time per step, agreement of codes, effect on the motion."""
     lines = ["  ".join(form.format(title) for title, form in _COLUMNS)]
     for row in agreements:
         cells = (
@@ -47,13 +50,18 @@ def precision_table(
             f"{row.code_agreement:.1%}",
             f"{row.kl_nats:.2e}",
             f"{row.pose_rms_fraction:.2%}",
+            f"{row.joint_mm:.3f}",
+            f"{row.speed_ratio:.3f}",
+            f"{row.jerk_ratio:.3f}",
         )
         lines.append("  ".join(form.format(cell) for (_, form), cell in zip(_COLUMNS, cells, strict=True)))
-    lines.append(
-        "codes: greedy codes equal to fp32's given the same past; pose rms: change of rotation channels "
-        "over their deviation; times: median, one CPU thread"
-    )
-    return lines
+    return [
+        *lines,
+        "times: median, one CPU thread; codes: greedy codes equal to fp32's given the same past; pose rms: "
+        "change of rotation channels over their deviation",
+        "joints mm: mean distance of the joints for the same codes; speed, jerk: of the joints over fp32's, "
+        "in a dance of its own codes",
+    ]
 
 
 def engine_lines(engines: Sequence[BuiltEngine], runs: Mapping[str, Any]) -> list[str]:

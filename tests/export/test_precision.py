@@ -27,6 +27,9 @@ def test_fp32_agrees_with_torch(converted: dict[str, Converted]) -> None:
     assert agreement.code_agreement == 1.0
     assert abs(agreement.kl_nats) < 1e-9
     assert agreement.pose_rms < 1e-6
+    assert agreement.joint_mm < 1e-3
+    assert agreement.speed_ratio == pytest.approx(1.0, abs=1e-4)
+    assert agreement.jerk_ratio == pytest.approx(1.0, abs=1e-4)
 
 
 def test_float16_storage_is_compared_with_the_weights_as_trained(exported: ExportResult) -> None:
@@ -82,6 +85,8 @@ def test_reduced_precision_changes_little_but_something(
     assert 0.8 < agreement.code_agreement <= 1.0
     assert 0 < agreement.kl_nats < 0.05
     assert agreement.pose_rms_fraction < 0.1
+    assert agreement.joint_mm < 30.0
+    assert 0.5 < agreement.speed_ratio < 2.0
 
 
 def test_fewer_bits_diverge_more(converted: dict[str, Converted]) -> None:
@@ -112,6 +117,8 @@ def test_recorded_dance_is_the_same_for_the_same_seed(dancer: DancerExport) -> N
 def test_table_has_a_row_for_each_precision(converted: dict[str, Converted]) -> None:
     times_ms = {name: {"gpt_step": 1.25, "decoder_step": 2.5} for name in converted}
     lines = precision_table([one.agreement for one in converted.values()], times_ms)
-    assert [line.split()[0] for line in lines[1:-1]] == list(converted)
+    assert [line.split()[0] for line in lines[1:-2]] == list(converted)
+    assert lines[0].split()[-4:] == ["joints", "mm", "speed", "jerk"]
+    assert lines[1].split()[-2:] == ["1.000", "1.000"]
     assert "100.0%" in lines[1]
     assert "1.25" in lines[1]
