@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
-        arguments.work(arguments)
+        with _processes(arguments):
+            arguments.work(arguments)
     except BailandoError as error:
         print(f"bailando-train: {error}", file=sys.stderr)
         return error.exit_code
@@ -32,6 +35,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("bailando-train: interrupted; run the same command again to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def _processes(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """Return the group of processes that ``torchrun`` started, if it did."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        return nullcontext()
+    if arguments.work is _prepare or getattr(arguments, "motion", None):
+        raise ConfigError("prepare is no training: run it without torchrun (it has --workers)")
+    from bailando.training.distributed import process_group
+
+    return process_group()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,13 +69,14 @@ def _parser() -> argparse.ArgumentParser:
         "-o", "--output", type=Path, required=True, dest="data", help="folder of the data set"
     )
     vqvae = _command(commands, "vqvae", _vqvae, "train the pose VQ-VAEs")
+    root = _command(commands, "root", _root, "train the root-velocity branch (preset paper)")
     gpt = _command(commands, "gpt", _gpt, "train the GPT on their codes")
     actor_critic = _command(commands, "actor-critic", _actor_critic, "finetune the GPT on its own dances")
     actor_critic.add_argument(
         "--music", type=Path, nargs="+", default=[], help="folders of songs to dance to, besides the data's"
     )
     dancer = _command(commands, "export-checkpoint", _export, "put a run together into one dancer checkpoint")
-    for command in (everything, vqvae, gpt, actor_critic, dancer):
+    for command in (everything, vqvae, root, gpt, actor_critic, dancer):
         command.add_argument("--data", type=Path, required=True, help="folder of the data set")
         command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
@@ -129,6 +144,12 @@ def _vqvae(arguments: argparse.Namespace) -> None:
     train_vqvae(_config(arguments), arguments.data, arguments.run)
 
 
+def _root(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_root
+
+    train_root(_config(arguments), arguments.data, arguments.run)
+
+
 def _gpt(arguments: argparse.Namespace) -> None:
     from bailando.training.run import train_gpt
 
@@ -142,15 +163,19 @@ def _actor_critic(arguments: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from bailando.training.distributed import rank
     from bailando.training.run import export_checkpoint
 
-    print(export_checkpoint(_config(arguments), arguments.data, arguments.run, arguments.name))
+    if rank() == 0:
+        print(export_checkpoint(_config(arguments), arguments.data, arguments.run, arguments.name))
 
 
 def _all(arguments: argparse.Namespace) -> None:
     if arguments.motion or arguments.music:
         _prepare(arguments)
     _vqvae(arguments)
+    if _config(arguments).root is not None:
+        _root(arguments)
     _gpt(arguments)
     if _config(arguments).actor_critic is not None:
         _actor_critic(arguments)

@@ -81,7 +81,8 @@ class Codebook(nn.Module):
             self.fill(self._draw(x.detach().reshape(-1, x.shape[-1])))
         codes = self.encode(x.detach())
         vectors = self.decode(codes)
-        counts = torch.bincount(codes.reshape(-1), minlength=self.size).to(x.dtype)
+        # float32 even under mixed precision: bfloat16 cannot count beyond 256.
+        counts = torch.bincount(codes.reshape(-1), minlength=self.size).to(self.count.dtype)
         if self.training:
             counts = _sum_over_workers(counts)
             self._update(x.detach().reshape(-1, x.shape[-1]), codes.reshape(-1), counts)
@@ -92,7 +93,7 @@ class Codebook(nn.Module):
             codes=codes,
             commitment_loss=F.mse_loss(x, vectors.detach()),
             perplexity=perplexity,
-            usage=(counts > 0).to(x.dtype).mean(),
+            usage=(counts > 0).to(counts.dtype).mean(),
         )
 
     @torch.no_grad()
@@ -113,18 +114,36 @@ class Codebook(nn.Module):
         self.vectors.copy_(torch.where(kept, averages, self._draw(flat)))
 
     def _draw(self, flat: Tensor) -> Tensor:
-        """Draw `size` encoder outputs without replacement, jittered copies where there are too few."""
+        """Draw `size` encoder outputs without replacement, jittered copies where there are too few.
+
+        Among several processes from the outputs of all, by the chance of the first.
+        """
+        flat = _of_all_workers(flat.to(self.vectors.dtype))
         if flat.shape[0] < self.size:
             copies = -(-self.size // flat.shape[0])
             flat = flat.repeat(copies, 1)
             flat = flat + torch.randn_like(flat) * (0.01 / flat.shape[-1] ** 0.5)
         drawn = flat[torch.randperm(flat.shape[0], device=flat.device)[: self.size]].contiguous()
-        if distributed.is_available() and distributed.is_initialized():
+        if _has_workers():
             distributed.broadcast(drawn, 0)
         return drawn
 
 
+def _has_workers() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _of_all_workers(flat: Tensor) -> Tensor:
+    """Return the vectors ``[N, dim]`` of all processes one after the other; each has as many."""
+    if not _has_workers():
+        return flat
+    own = flat.contiguous()
+    parts = [torch.empty_like(own) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(parts, own)
+    return torch.cat(parts)
+
+
 def _sum_over_workers(values: Tensor) -> Tensor:
-    if distributed.is_available() and distributed.is_initialized():
+    if _has_workers():
         distributed.all_reduce(values)
     return values

@@ -11,6 +11,9 @@ from bailando.models.vqvae import PoseVQVAEConfig
 UPPER_CHANNELS = 90
 LOWER_CHANNELS = 62
 CONTACT_CHANNELS = 4
+PUBLISHED_UPPER_CHANNELS = 45
+PUBLISHED_LOWER_CHANNELS = 27
+ROOT_CHANNELS = 3
 FRAMES_PER_TOKEN = 8
 
 
@@ -45,10 +48,11 @@ def _live(features: int, styles: int) -> Preset:
 
 
 def _paper(features: int, styles: int) -> Preset:
+    """As published: positions, two-sided convolutions, a root branch, learned places in a block of 29."""
     return Preset(
-        upper=PoseVQVAEConfig(channels=UPPER_CHANNELS, context_dilations=(1, 3, 9)),
+        upper=PoseVQVAEConfig(channels=PUBLISHED_UPPER_CHANNELS, decoder="two_sided"),
         lower=PoseVQVAEConfig(
-            channels=LOWER_CHANNELS, probability_channels=CONTACT_CHANNELS, context_dilations=(1, 3, 9)
+            channels=PUBLISHED_LOWER_CHANNELS, decoder="two_sided", root_channels=ROOT_CHANNELS
         ),
         gpt=GPTConfig(
             codebook_size=512,
@@ -57,6 +61,9 @@ def _paper(features: int, styles: int) -> Preset:
             heads=12,
             base_layers=6,
             head_layers=6,
+            window=28,
+            positions="learned",
+            music_lead=1,
             styles=styles,
         ),
     )

@@ -11,11 +11,13 @@ import torch
 from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint, Provenance, save_checkpoint
 from bailando.models.vqvae import PoseVQVAE
-from bailando.training import actor_critic_stage, gpt_stage, vqvae_stage
+from bailando.training import actor_critic_stage, gpt_stage
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import load_weights
 from bailando.training.pairing import joint_speed
+from bailando.training.representation import half_poses
+from bailando.training.stage_models import load_vqvaes
 
 _START_WINDOW_FRAMES = 64
 _START_CODES = 48
@@ -45,7 +47,7 @@ def assemble(
     InputError
         If a stage has not been trained.
     """
-    upper, lower = vqvae_stage.load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    upper, lower = load_vqvaes(config, dataset, run_folder)
     gpt = gpt_stage.new_gpt(config, dataset)
     gpt.load_state_dict(_gpt_weights(run_folder))
     checkpoint = DancerCheckpoint(
@@ -90,7 +92,7 @@ def start_codes(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE) -> tuple[t
         window = slice(start, start + _START_WINDOW_FRAMES)
         codes = [
             int(model.encode(torch.from_numpy(np.array(half[:1, window])))[0, 0])
-            for model, half in zip((upper, lower), dataset.pose(segment), strict=True)
+            for model, half in zip((upper, lower), half_poses(dataset, segment, upper), strict=True)
         ]
         pairs[codes[0], codes[1]] = None
         if len(pairs) == _START_CODES:

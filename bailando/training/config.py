@@ -8,6 +8,7 @@ from typing import Literal
 from bailando.models.presets import PRESETS
 from bailando.training.actor_critic_config import ActorCriticStageConfig
 from bailando.training.optimiser_config import OptimiserConfig, require
+from bailando.training.root_config import RootStageConfig
 
 Autocast = Literal["off", "bfloat16", "auto"]
 
@@ -250,8 +251,9 @@ class TrainConfig:
     ----------
     model
         Name of the model sizes (`bailando.models.presets`).
-    vqvae, gpt, actor_critic, prepare
-        The stages and the preparation; without `actor_critic` that stage is left out.
+    vqvae, root, gpt, actor_critic, prepare
+        The stages and the preparation; without `actor_critic` that stage is left out. `root` is for models
+        with a root branch.
     seed
         Of weights, batches and noise.
     threads
@@ -265,6 +267,7 @@ class TrainConfig:
     model: str
     vqvae: VQVAEStageConfig
     gpt: GPTStageConfig
+    root: RootStageConfig | None = None
     actor_critic: ActorCriticStageConfig | None = None
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     seed: int = 0

@@ -21,12 +21,14 @@ from bailando.training.config import (
     VQVAEStageConfig,
 )
 from bailando.training.optimiser_config import OptimiserConfig
+from bailando.training.root_config import RootStageConfig
 
 _Config = TypeVar("_Config")
 _NESTED: dict[str, type[Any]] = {
     "prepare": PrepareConfig,
     "pairing": PairingConfig,
     "vqvae": VQVAEStageConfig,
+    "root": RootStageConfig,
     "gpt": GPTStageConfig,
     "actor_critic": ActorCriticStageConfig,
     "groove": GrooveWeights,

@@ -16,6 +16,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.music.features import FeatureSpec
 from bailando.training.config import GPTStageConfig, TrainConfig
 from bailando.training.dataset import Dataset
+from bailando.training.distributed import my_share
 from bailando.training.loop import autocast, pick_device
 from bailando.training.tokens import Batch, tokenise
 
@@ -71,7 +72,9 @@ class GPTStage:
         noisy = self.noise(batch, generator)
         hidden = torch.rand(len(batch.upper), generator=generator) < stage.mel_dropout
         batch = batch._replace(music=self._hide_mel(batch.music, hidden))
-        return self._cross_entropy(batch, noisy, style, stage.label_smoothing)
+        batch = Batch(*(my_share(part) for part in batch))
+        noisy = my_share(noisy[0]), my_share(noisy[1])
+        return self._cross_entropy(batch, noisy, my_share(style), stage.label_smoothing)
 
     def evaluate(self) -> dict[str, float]:
         """Return the held-out cross-entropy without smoothing or noise (``score``, nats) and accuracy."""
@@ -99,9 +102,11 @@ class GPTStage:
         self, batch: Batch, inputs: tuple[Tensor, Tensor], style: Tensor, smoothing: float
     ) -> dict[str, Tensor]:
         upper_in, lower_in = (codes[:, :-1].to(self.device) for codes in inputs)
+        lead = self.gpt.config.music_lead
+        heard = batch.music[:, lead : lead + upper_in.shape[1]]
         with autocast(self.config, self.device):
             logits = self.gpt(
-                batch.music[:, :-1].to(self.device),
+                heard.to(self.device),
                 upper_in,
                 lower_in,
                 style.to(self.device) if self.gpt.config.styles else None,

@@ -14,11 +14,22 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from bailando.errors import BailandoError, InputError
+from bailando.errors import BailandoError, ConfigError, InputError
 from bailando.training.config import TrainConfig
+from bailando.training.distributed import (
+    broadcast_figures,
+    gather_random_states,
+    is_distributed,
+    local_rank,
+    mean_over_processes,
+    rank,
+    set_random_state,
+    with_averaged_gradients,
+)
 from bailando.training.optimiser_config import OptimiserConfig
 
 logger = logging.getLogger(__name__)
+_RANK_SEED = 7919
 
 
 class TrainingError(BailandoError):
@@ -54,7 +65,9 @@ class Stage(Protocol):
 def pick_device(config: TrainConfig) -> torch.device:
     """Return the configured device; ``auto`` is the GPU if there is one."""
     if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device is cuda, but torch finds no GPU: use device cpu or auto")
     return torch.device(config.device)
 
 
@@ -78,6 +91,8 @@ def learning_rate(config: OptimiserConfig, step: int) -> float:
 
 class Trainer:
     """Runs one stage in a run folder, from its last checkpoint if there is one.
+
+    Under ``torchrun`` each process trains on its share of every batch, and process 0 evaluates and writes.
 
     ``<stage>.last.pt`` holds everything needed to go on bit for bit, ``<stage>.best.pt`` the weights
     of the best evaluation, ``<stage>.jsonl`` one line per evaluation.
@@ -111,7 +126,8 @@ class Trainer:
             betas=(0.9, 0.98),
         )
         self.generator = torch.Generator().manual_seed(seed)
-        torch.manual_seed(seed)
+        torch.manual_seed(seed + _RANK_SEED * rank())
+        self._losses = with_averaged_gradients(stage.model, stage.losses)
         run_folder.mkdir(parents=True, exist_ok=True)
         if self._path("last").is_file():
             self._restore(_load(self._path("last")))
@@ -126,7 +142,9 @@ class Trainer:
         """
         config = self.stage.optimiser
         last = config.steps if until is None else min(until, config.steps)
-        progress = tqdm(total=config.steps, initial=self.step, desc=self.stage.name, unit="step")
+        progress = tqdm(
+            total=config.steps, initial=self.step, desc=self.stage.name, unit="step", disable=rank() > 0
+        )
         self.stage.model.train()
         while self.step < last and not self.stopped_early:
             losses = self._train_step()
@@ -147,16 +165,16 @@ class Trainer:
         config = self.stage.optimiser
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(config, self.step)
-        losses = self.stage.losses(self.step, self.generator)
+        losses = self._losses(self.step, self.generator)
         self.optimiser.zero_grad(set_to_none=True)
         losses["total"].backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.stage.model.parameters(), config.clip_norm)
-        if bool(torch.isfinite(losses["total"])) and bool(torch.isfinite(norm)):
+        figures = _figures(losses)
+        if math.isfinite(figures["total"]) and bool(torch.isfinite(norm)):
             self.optimiser.step()
         else:
             self._skip()
         self.step += 1
-        figures = {name: float(value.detach()) for name, value in losses.items()}
         return figures | {"gradient_norm": float(norm)}
 
     def _skip(self) -> None:
@@ -169,15 +187,13 @@ class Trainer:
             )
 
     def _evaluate(self, losses: Mapping[str, float]) -> None:
-        self.stage.model.eval()
-        with torch.no_grad():
-            figures = self.stage.evaluate()
-        self.stage.model.train()
+        figures = broadcast_figures(self._judge() if rank() == 0 else {})
         self.evaluations_since_best += bool(figures)
         if figures and figures["score"] < self.best:
             self.best = figures["score"]
             self.evaluations_since_best = 0
-            _save(self._path("best"), {"model": self.stage.model.state_dict(), "step": self.step, **figures})
+        if rank() > 0:
+            return
         rate = self.optimiser.param_groups[0]["lr"]
         line = {"step": self.step, "learning_rate": rate, "skipped": self.skipped, **losses}
         line |= {f"held_out_{name}": value for name, value in figures.items()}
@@ -185,8 +201,21 @@ class Trainer:
             log.write(json.dumps(line) + "\n")
         tqdm.write(f"{self.stage.name} {self.step}: " + ", ".join(f"{k} {v:.4g}" for k, v in figures.items()))
 
+    def _judge(self) -> dict[str, float]:
+        """Return the held-out figures; the best weights are written before other processes hear of them."""
+        self.stage.model.eval()
+        with torch.no_grad():
+            figures = self.stage.evaluate()
+        self.stage.model.train()
+        if figures and figures["score"] < self.best:
+            _save(self._path("best"), {"model": self.stage.model.state_dict(), "step": self.step, **figures})
+        return figures
+
     def save(self) -> None:
         """Write ``<stage>.last.pt``."""
+        states = gather_random_states()
+        if rank() > 0:
+            return
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         _save(
             self._path("last"),
@@ -196,6 +225,7 @@ class Trainer:
                 "generator": self.generator.get_state(),
                 "torch_rng": torch.get_rng_state(),
                 "cuda_rng": cuda,
+                "other_processes_rng": states[1:],
                 "step": self.step,
                 "skipped": self.skipped,
                 "best": self.best,
@@ -214,15 +244,33 @@ class Trainer:
             ) from None
         self.generator.set_state(content["generator"])
         torch.set_rng_state(content["torch_rng"])
-        if content["cuda_rng"] and torch.cuda.is_available():
+        if content["cuda_rng"] and torch.cuda.is_available() and not is_distributed():
             torch.cuda.set_rng_state_all(content["cuda_rng"])
+        self._restore_process(content)
         self.step = content["step"]
         self.skipped = content["skipped"]
         self.best = content["best"]
         self.evaluations_since_best = content["evaluations_since_best"]
 
+    def _restore_process(self, content: Mapping[str, Any]) -> None:
+        """Give each of several processes the random states that it had, if it was there."""
+        if not is_distributed():
+            return
+        first = content["torch_rng"], content["cuda_rng"][0] if content["cuda_rng"] else torch.zeros(0)
+        states = [first, *content.get("other_processes_rng", [])]
+        if rank() < len(states):
+            set_random_state(states[rank()])
+        else:
+            torch.manual_seed(self.generator.initial_seed() + _RANK_SEED * rank() + content["step"])
+
     def _path(self, kind: str) -> Path:
         return self.run_folder / f"{self.stage.name}.{kind}.pt"
+
+
+def _figures(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the losses as numbers, means over all processes."""
+    means = {name: mean_over_processes(value.detach().float()) for name, value in losses.items()}
+    return {name: float(value) for name, value in means.items()}
 
 
 def load_weights(run_folder: Path, stage_name: str) -> dict[str, Tensor]:

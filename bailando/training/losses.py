@@ -10,6 +10,7 @@ from bailando.models.vqvae import PoseVQVAE, VQVAEOutput
 from bailando.motion.pose import CONTACTS, HEIGHT, TURN, VELOCITY
 from bailando.motion.skeleton import CONTACT_JOINTS
 from bailando.training.config import VQVAELossConfig
+from bailando.training.distributed import mean_over_processes
 from bailando.training.kinematics import PoseKinematics
 
 _ROOT = slice(HEIGHT, TURN + 1)
@@ -91,4 +92,4 @@ def _skating(made_dm: Tensor, lower: Tensor, wanted: Tensor) -> Tensor:
     feet = floor_velocity(made_dm[..., list(CONTACT_JOINTS), :] / _DECIMETRE, lower) * _DECIMETRE
     planted = wanted[:, :-1, CONTACTS] * wanted[:, 1:, CONTACTS]
     speed = feet.abs().sum(-1)
-    return (speed * planted).sum() / planted.sum().clamp_min(1.0)
+    return (speed * planted).sum() / mean_over_processes(planted.sum()).clamp_min(1.0)

@@ -16,14 +16,33 @@ from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Trainer, load_weights
 from bailando.training.pairing import joint_speed
 from bailando.training.rollout_music import Tracks, tracks_of_dataset, tracks_of_songs
-from bailando.training.vqvae_stage import VQVAEStage, load_models
+from bailando.training.root_stage import RootStage
+from bailando.training.stage_models import load_vqvaes, new_vqvae_stage
+from bailando.training.vqvae_stage import load_models
 
 CHECKPOINT_NAME = "dancer.pt"
 
 
 def train_vqvae(config: TrainConfig, data_folder: Path, run_folder: Path) -> Trainer:
     """Train the pose VQ-VAEs, from their last checkpoint if there is one."""
-    trainer = Trainer(VQVAEStage(config, Dataset(data_folder)), run_folder, config.seed)
+    trainer = Trainer(new_vqvae_stage(config, Dataset(data_folder)), run_folder, config.seed)
+    trainer.run()
+    return trainer
+
+
+def train_root(config: TrainConfig, data_folder: Path, run_folder: Path) -> Trainer:
+    """Train the root-velocity branch of the run's lower VQ-VAE, from its last checkpoint if there is one.
+
+    Raises
+    ------
+    InputError
+        If the VQ-VAEs have not been trained.
+    ConfigError
+        If the configuration has no such branch.
+    """
+    dataset = Dataset(data_folder)
+    _, lower = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    trainer = Trainer(RootStage(config, dataset, lower), run_folder, config.seed)
     trainer.run()
     return trainer
 
@@ -37,7 +56,7 @@ def train_gpt(config: TrainConfig, data_folder: Path, run_folder: Path) -> Train
         If the VQ-VAEs have not been trained.
     """
     dataset = Dataset(data_folder)
-    upper, lower = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    upper, lower = load_vqvaes(config, dataset, run_folder)
     trainer = Trainer(GPTStage(config, dataset, upper, lower), run_folder, config.seed)
     trainer.run()
     return trainer
@@ -63,7 +82,7 @@ def train_actor_critic(
     if config.actor_critic is None:
         raise ConfigError("the configuration has no actor_critic section: add one or use --preset live")
     dataset = Dataset(data_folder)
-    vqvaes = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    vqvaes = load_vqvaes(config, dataset, run_folder)
     stage = ActorCriticStage(
         config,
         dataset,

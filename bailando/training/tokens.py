@@ -14,14 +14,16 @@ from torch import Tensor
 from bailando.errors import InputError
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.dataset import Dataset, Segment, Split
+from bailando.training.representation import half_poses
 
 
 class Batch(NamedTuple):
     """Windows of T tokens.
 
     ``music`` ``[B, T, 8 F]``, ``upper`` and ``lower`` ``[B, T]`` int64, ``style`` ``[B]`` int64. Music token
-    j covers the frames of code j; the model predicts code j + 1 from both. ``upper_seen`` and
-    ``lower_seen`` are the codes that the model is told: those danced, or those of frames before or after.
+    j covers the frames of code j; the model predicts code j + 1 from both (with a music lead, from music
+    j + 1). ``upper_seen`` and ``lower_seen`` are the codes that the model is told: those danced, or those of
+    frames before or after.
     """
 
     music: Tensor
@@ -163,7 +165,7 @@ def tokenise(dataset: Dataset, split: Split, upper: PoseVQVAE, lower: PoseVQVAE)
     for segment in dataset.of(split):
         codes = [
             _encode(model, np.asarray(half))
-            for model, half in zip((upper, lower), dataset.pose(segment), strict=True)
+            for model, half in zip((upper, lower), half_poses(dataset, segment, upper), strict=True)
         ]
         sequences += [_sequence(dataset, segment, codes[0][mirror], codes[1][mirror]) for mirror in range(2)]
     return TokenSequences(sequences, upper.config.frames_per_code)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,7 @@ from bailando.motion.pose import HEIGHT, LOWER_ROTATIONS
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset, Segment, Split
+from bailando.training.distributed import my_share
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import autocast, pick_device
 from bailando.training.losses import vqvae_losses
@@ -23,23 +26,32 @@ from bailando.training.losses import vqvae_losses
 NAME = "vqvae"
 _ROTATION_STD_FLOOR = 0.05
 _ROOT_STD_FLOOR = 1e-4
+PoseSource = Callable[[Segment], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 
 
 class PoseWindows:
-    """Random windows of pose channels; longer stretches come more often, half of all are mirrored."""
+    """Random windows of what belongs to both halves; longer stretches come more often, half are mirrored.
 
-    def __init__(self, dataset: Dataset, split: Split, frames: int) -> None:
+    Parameters
+    ----------
+    dataset, split, frames
+        From where, and how long.
+    poses
+        Gives two arrays (2, T, C) of a segment, plain then mirrored; our pose channels by default.
+    """
+
+    def __init__(self, dataset: Dataset, split: Split, frames: int, poses: PoseSource | None = None) -> None:
         self.frames = frames
         segments = [segment for segment in dataset.of(split) if segment.frames >= frames]
         if not segments:
             raise InputError(
                 f"no stretch of motion has {frames} frames to {split}: give longer motion or shorten windows"
             )
-        self._poses = [dataset.pose(segment) for segment in segments]
+        self._poses = [(poses or dataset.pose)(segment) for segment in segments]
         self._starts = torch.tensor([float(segment.frames - frames + 1) for segment in segments])
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Return `count` windows: upper ``[count, frames, 90]`` and lower ``[count, frames, 62]``."""
+        """Return `count` windows of both arrays, ``[count, frames, C]`` each."""
         which = torch.multinomial(self._starts, count, replacement=True, generator=generator)
         places = torch.rand(count, generator=generator, dtype=torch.float64)
         mirrored = torch.randint(2, (count,), generator=generator)
@@ -97,9 +109,9 @@ class VQVAEStage:
         """Draw a batch and return the losses and the batch's perplexities."""
         quantise = step >= self.config.vqvae.warmup_steps
         targets = self.windows.draw(self.optimiser.batch_size, generator)
-        upper, lower = (half.to(self.device) for half in targets)
+        upper, lower = (my_share(half).to(self.device) for half in targets)
         with autocast(self.config, self.device):
-            outputs = _forward(self.upper, upper, quantise), _forward(self.lower, lower, quantise)
+            outputs = forward_half(self.upper, upper, quantise), forward_half(self.lower, lower, quantise)
         losses = vqvae_losses(
             (self.upper, self.lower), (upper, lower), outputs, self.kinematics, self.config.vqvae.losses
         )
@@ -117,7 +129,7 @@ class VQVAEStage:
         return reconstruction(self.upper, self.lower, self.kinematics, self.dataset, segments)
 
 
-def _forward(model: PoseVQVAE, pose: Tensor, quantise: bool) -> VQVAEOutput:
+def forward_half(model: PoseVQVAE, pose: Tensor, quantise: bool) -> VQVAEOutput:
     """Run a VQ-VAE, or its encoder and decoder alone."""
     if quantise:
         return cast(VQVAEOutput, model(pose))
@@ -161,6 +173,12 @@ def reconstruction(
     distance = totals[:3] / totals[3] * 1000
     figures = {"score": float(distance[0]), "upper_mm": float(distance[1]), "lower_mm": float(distance[2])}
     figures["jitter_ratio"] = float(totals[4] / totals[3])
+    return figures | book_figures(counts)
+
+
+def book_figures(counts: Tensor) -> dict[str, float]:
+    """Return perplexity and share of codes in use of both codebooks from the uses ``[2, K]`` of each code."""
+    figures = {}
     for name, row in zip(("upper", "lower"), counts, strict=True):
         probability = row / row.sum()
         entropy = -(probability * torch.log(probability.clamp_min(1e-12))).sum()

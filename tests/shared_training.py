@@ -1,0 +1,82 @@
+"""What each process of a shared training does in the tests; started by ``torchrun``.
+
+Trains both stages on its share of the batches, whole and interrupted, and writes what it has learned.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from bailando.models.codebook import Codebook
+from bailando.training.config import TrainConfig
+from bailando.training.config_files import load_config
+from bailando.training.dataset import Dataset
+from bailando.training.distributed import my_share, process_count, process_group, rank
+from bailando.training.gpt_stage import GPTStage
+from bailando.training.loop import Stage, Trainer
+from bailando.training.vqvae_stage import VQVAEStage
+
+STEPS = 3
+
+
+def shared_config() -> TrainConfig:
+    """Tiny, quantised from step 1 on; no dropout, whose masks differ between processes."""
+    config = load_config("tiny")
+    optimiser = replace(config.vqvae.optimiser, steps=STEPS)
+    vqvae = replace(config.vqvae, optimiser=optimiser, warmup_steps=1)
+    gpt = replace(config.gpt, optimiser=replace(config.gpt.optimiser, steps=STEPS), dropout=0.0)
+    return replace(config, vqvae=vqvae, gpt=gpt)
+
+
+def new_stage(name: str, data_folder: Path) -> Stage:
+    """The stage; the GPT is on codes of untrained but filled VQ-VAEs, alike everywhere."""
+    config, dataset = shared_config(), Dataset(data_folder)
+    vqvae = VQVAEStage(config, dataset)
+    if name == "vqvae":
+        return vqvae
+    for model in (vqvae.upper, vqvae.lower):
+        model.eval()
+        model.codebook.fill(torch.randn(model.codebook.vectors.shape, generator=torch.manual_seed(1)))
+    return GPTStage(config, dataset, vqvae.upper, vqvae.lower)
+
+
+def train(
+    name: str, data_folder: Path, run_folder: Path, until: int | None = None
+) -> dict[str, torch.Tensor]:
+    """Train a stage; return its weights, and the gradients of the last step."""
+    trainer = Trainer(new_stage(name, data_folder), run_folder, seed=0)
+    trainer.run(until)
+    model = trainer.stage.model
+    gradients = {f"{key}.grad": p.grad for key, p in model.named_parameters() if p.grad is not None}
+    return {**model.state_dict(), **gradients}
+
+
+def learn_codes() -> dict[str, torch.Tensor]:
+    """A codebook's buffers after ten batches, this process having seen its share; rare codes restart."""
+    torch.manual_seed(rank())
+    codebook = Codebook(16, 8, decay=0.8, restart_below=2.0)
+    drawn = torch.Generator().manual_seed(2)
+    for _ in range(10):
+        codebook(my_share(torch.randn(8, 8, 8, generator=drawn)))
+    return codebook.state_dict()
+
+
+def main(data_folder: Path, output: Path) -> None:
+    """Write ``<stage>.<rank>.pt`` and ``<stage>.resumed.<rank>.pt``."""
+    with process_group():
+        if process_count() != 2:
+            raise SystemExit(f"{process_count()} processes, expected 2")
+        torch.save(learn_codes(), output / f"codebook.{rank()}.pt")
+        for name in ("vqvae", "gpt"):
+            torch.save(train(name, data_folder, output / "whole"), output / f"{name}.{rank()}.pt")
+            train(name, data_folder, output / "cut", until=2)
+            resumed = train(name, data_folder, output / "cut")
+            torch.save(resumed, output / f"{name}.resumed.{rank()}.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
