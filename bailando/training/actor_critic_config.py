@@ -71,6 +71,8 @@ class ActorCriticStageConfig:
     kl_weight
         Of the divergence of the policy from the pretrained GPT; keeps variety and naturalness. With
         ``expected``, the strength of the beat is its inverse.
+    restraint
+        With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
     freeze_base
         Leave embeddings and base layers as pretrained, as published.
     critic_layers
@@ -101,6 +103,7 @@ class ActorCriticStageConfig:
     standardise: bool = False
     clip_ratio: float = 0.0
     kl_weight: float = 0.0
+    restraint: float = 0.0
     freeze_base: bool = True
     critic_layers: int = 3
     temperature: float = 1.0
@@ -136,7 +139,7 @@ class ActorCriticStageConfig:
         for name in ("discount", "trace", "min_agreement", "open_style"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
-        for name in ("clip_ratio", "kl_weight", "temperature", "top_k"):
+        for name in ("clip_ratio", "kl_weight", "restraint", "temperature", "top_k"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}, expected 0 or more")
         require(0 < self.top_p <= 1, f"top_p is {self.top_p}, expected more than 0, up to 1")

@@ -270,10 +270,9 @@ class ActorCriticStage:
                 advantages = generalised_advantages(advantages, stage.discount * stage.trace)
         return advantages / advantages.std().clamp_min(1e-6) if stage.standardise else advantages
 
-    @staticmethod
-    def _values(speeds: Tensor, music: RolloutMusic) -> Tensor:
+    def _values(self, speeds: Tensor, music: RolloutMusic) -> Tensor:
         """Return what each code would be worth at each choice ``[2, B, T - 1, K]``; at the last one, 0."""
-        values = code_values(speeds, music.phase)[:, :, 1:]
+        values = code_values(speeds, music.phase, self.config.restraint)[:, :, 1:]
         return torch.cat((values, torch.zeros_like(values[:, :, :1])), dim=2)
 
     def evaluate(self) -> dict[str, float]:

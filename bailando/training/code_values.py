@@ -17,6 +17,7 @@ from torch import Tensor
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.kinematics import PoseKinematics
+from bailando.training.representation import half_poses
 from bailando.training.rollout import Codes, movement
 
 # Enough to see each code many times.
@@ -49,7 +50,7 @@ def code_speeds(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE, kinematics
     return solved.reshape(2, size, -1)
 
 
-def code_values(speeds: Tensor, phase: Tensor) -> Tensor:
+def code_values(speeds: Tensor, phase: Tensor, restraint: float = 0.0) -> Tensor:
     """Return what drawing each code is worth, ``[2, B, T - 1, K]``.
 
     Parameters
@@ -59,15 +60,18 @@ def code_values(speeds: Tensor, phase: Tensor) -> Tensor:
     phase : Tensor, ``[B, 8 T]``
         Beat phase. Codes drawn for token j are valued on the phase of token j + 1: when a code is put after
         another one than in the data, the body first has to get there, and its movement shows a token late.
+    restraint
+        What a code's mean speed costs.
 
     Returns
     -------
     Tensor
-        Minus the mean over the frames of relative speed times the cosine of the phase.
+        Minus the mean over the frames of relative speed times the cosine of the phase, less the restraint.
     """
     frames = speeds.shape[-1]
     later = phase[:, frames:].reshape(len(phase), -1, frames)
-    return -torch.einsum("hkf,btf->hbtk", speeds, torch.cos(2 * math.pi * later)) / frames
+    price = torch.cos(2 * math.pi * later) + restraint
+    return -torch.einsum("hkf,btf->hbtk", speeds, price) / frames
 
 
 def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:
@@ -84,7 +88,10 @@ def _danced(
     frames_per_code = upper.config.frames_per_code
     frames = segment.frames // frames_per_code * frames_per_code
     device = upper.mean.device
-    poses = [torch.from_numpy(np.array(half[:1, :frames])).to(device) for half in dataset.pose(segment)]
+    poses = [
+        torch.from_numpy(np.array(half[:1, :frames])).to(device)
+        for half in half_poses(dataset, segment, upper)
+    ]
     codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
     speed = movement(upper, lower, kinematics, codes).speed.cpu()
     speed = torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, frames_per_code)

@@ -36,6 +36,13 @@ def test_a_code_that_slows_down_is_worth_most_before_the_beat() -> None:
     assert values[3].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
+def test_restraint_takes_the_same_from_a_fast_code_on_every_phase() -> None:
+    speeds = torch.full((2, 1, 8), 0.5)
+    phase = torch.rand(1, 32, generator=torch.Generator().manual_seed(0))
+    lost = code_values(speeds, phase) - code_values(speeds, phase, restraint=0.2)
+    torch.testing.assert_close(lost, torch.full((2, 1, 3, 1), 0.1))
+
+
 def test_speeds_of_codes_are_relative_and_differ(data_folder: Path, tiny_config: TrainConfig) -> None:
     dataset = Dataset(data_folder)
     upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
