@@ -44,7 +44,7 @@ def write_bundle(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
         If what was written is refused by `Bundle.open`.
     """
     path = Path(path)
-    _check_replaceable(path)
+    check_replaceable(path)
     entries = {name: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for name, data in files.items()}
     contents = {MANIFEST_NAME: manifest.with_files(entries).to_json().encode()} | dict(files)
     try:
@@ -61,8 +61,9 @@ def write_bundle(path: str | Path, manifest: Manifest, files: Mapping[str, bytes
     return Bundle.open(path)
 
 
-def _check_replaceable(path: Path) -> None:
-    """Refuse to overwrite what is no bundle."""
+def check_replaceable(path: str | Path) -> None:
+    """Raise OutputError if `path` holds something that is no bundle; nothing is written."""
+    path = Path(path)
     if not path.exists() or (path.is_dir() and (path / MANIFEST_NAME).is_file()):
         return
     if path.is_dir() and not any(path.iterdir()):

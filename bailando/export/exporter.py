@@ -15,7 +15,7 @@ import torch
 from bailando.engine.bundle import Bundle
 from bailando.engine.specs import GraphSpec
 from bailando.errors import ExportError
-from bailando.export.bundle_writer import write_bundle
+from bailando.export.bundle_writer import check_replaceable, write_bundle
 from bailando.export.describe import describe, feature_spec
 from bailando.export.features_check import FeatureComparison, compare_features
 from bailando.export.features_graph import features_step_graph
@@ -27,7 +27,7 @@ from bailando.export.graphs import (
     round_weights,
 )
 from bailando.export.music_feed import music_tokens, song_samples
-from bailando.export.onnx_export import DEFAULT_OPSET, export_onnx, graph_spec
+from bailando.export.onnx_export import DEFAULT_OPSET, OPSETS, export_onnx, graph_spec
 from bailando.export.precision import PRECISIONS, Agreement, Converted, Dance, convert, record_dance
 from bailando.export.retarget import add_target
 from bailando.export.runners import OnnxRunner, TorchRunner
@@ -97,6 +97,8 @@ class ExportOptions:
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= 64:
             raise ExportError(f"batch is {self.batch}, expected 1 to 64")
+        if self.opset not in OPSETS:
+            raise ExportError(f"opset is {self.opset}, expected {OPSETS[0]} to {OPSETS[-1]}")
         if self.precision not in PRECISIONS:
             raise ExportError(f"precision is {self.precision!r}, expected one of {', '.join(PRECISIONS)}")
         if self.storage not in STORAGES:
@@ -267,6 +269,7 @@ def export_checkpoint(
         reduced precision agrees with fp32 less than asked for.
     """
     options = options or ExportOptions()
+    check_replaceable(path)
     export = DancerExport(checkpoint, options)
     wanted = PRECISIONS if options.compare else ("fp32", options.precision)
     converted = [export.convert(precision) for precision in dict.fromkeys(wanted)]

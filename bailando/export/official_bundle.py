@@ -24,7 +24,7 @@ from bailando.engine.manifest import (
 )
 from bailando.engine.official_pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.errors import ExportError
-from bailando.export.bundle_writer import write_bundle
+from bailando.export.bundle_writer import check_replaceable, write_bundle
 from bailando.export.describe import timestamp
 from bailando.export.graphs import StepGraph
 from bailando.export.music_feed import synthetic_song
@@ -121,6 +121,7 @@ def export_official(
         If the two do not fit together, or a graph fails validation (nothing is written then).
     """
     options = options or OfficialOptions()
+    check_replaceable(path)
     vqvae, gpt = load_vqvae(vqvae_path), load_gpt(gpt_path)
     _check_pair(vqvae, gpt)
     spec = PublishedSpec(FeatureSpec(), options.rhythm)

@@ -139,8 +139,13 @@ def _written(bundle: Bundle) -> str:
 
 def export_lines(result: ExportResult) -> list[str]:
     """Return the summary that the command prints after an export."""
+    # Imported here because `inspect` needs no onnx.
+    from bailando.export.precision import PRECISIONS, choose_default
+
     lines = [*validation_lines(result.validation), features_line(result.features)]
     lines += precision_table(result.agreements, result.times_ms)
+    if len(result.agreements) == len(PRECISIONS):
+        lines.append(f"by this table: {choose_default(result.agreements, result.times_ms)} for the CPU")
     lines += engine_lines(result.engines, result.engine_runs)
     return [*lines, *_target_lines(result.bundle), _written(result.bundle)]
 

@@ -9,7 +9,7 @@ import pytest
 from bailando.errors import ExportError
 from bailando.export.exporter import DancerExport, ExportResult
 from bailando.export.onnx_export import operator_counts
-from bailando.export.precision import Converted, record_dance
+from bailando.export.precision import Agreement, Converted, choose_default, record_dance
 from bailando.export.report import precision_table
 from bailando.export.runners import TorchRunner
 
@@ -112,6 +112,29 @@ def test_recorded_dance_is_the_same_for_the_same_seed(dancer: DancerExport) -> N
 
     np.testing.assert_array_equal(codes(first), codes(second))
     assert (codes(first) != codes(other)).any()
+
+
+def row(precision: str, codes: float, speed: float, jerk: float) -> Agreement:
+    graphs = dict.fromkeys(("gpt_step", "decoder_step"), precision)
+    sizes = dict.fromkeys(graphs, 1000)
+    return Agreement(precision, graphs, sizes, 96, codes, 0.0, 0.0, 0.0, 0.0, speed, jerk)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "ms", "chosen"),
+    [
+        (row("int8-dynamic", 1.0, 1.0, 1.01), 8.0, "int8-dynamic"),
+        (row("int8-dynamic", 1.0, 1.0, 1.01), 9.5, "fp32"),
+        (row("int8-static", 1.0, 1.2, 10.3), 5.0, "fp32"),
+        (row("weight-int4", 0.98, 1.0, 1.0), 5.0, "fp32"),
+    ],
+)
+def test_default_is_the_fastest_that_dances_the_same(candidate: Agreement, ms: float, chosen: str) -> None:
+    times_ms = {
+        "fp32": {"gpt_step": 4.0, "decoder_step": 6.0},
+        candidate.precision: {"gpt_step": ms / 2, "decoder_step": ms / 2},
+    }
+    assert choose_default([row("fp32", 1.0, 1.0, 1.0), candidate], times_ms) == chosen
 
 
 def test_table_has_a_row_for_each_precision(converted: dict[str, Converted]) -> None:
