@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bailando.models.gpt import CrossConditionalGPT
+from bailando.models.presets import PUBLISHED_UPPER_CHANNELS
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.pose import TURN, VELOCITY
+from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.kinematics import PoseKinematics
 
 
@@ -116,13 +118,21 @@ def policy(logits: Tensor, sampling: Sampling) -> Tensor:
 
 @torch.no_grad()
 def movement(upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics, codes: Codes) -> Movement:
-    """Decode codes ``[B, T / 8]``.
+    """Decode codes ``[B, T / 8]``, of our pose channels or of published positions.
 
     Where on the floor the dancer is does not matter, so no velocity is integrated.
     """
     poses = upper.decode(codes.upper), lower.decode(codes.lower)
-    positions = kinematics(*poses)
-    return Movement(positions, joint_speed(positions, poses[1]))
+    if upper.config.channels != PUBLISHED_UPPER_CHANNELS:
+        positions = kinematics(*poses)
+        return Movement(positions, joint_speed(positions, poses[1]))
+    joints = torch.cat(poses, dim=-1).unflatten(-1, (-1, 3))
+    places = [*UPPER_JOINTS, *LOWER_JOINTS]
+    positions = joints[:, :, [places.index(joint) for joint in range(len(places))]]
+    moved = positions.diff(dim=1)
+    if lower.root_decoder is not None:
+        moved = moved + lower.decode_root(codes.lower)[:, :-1, None]
+    return Movement(positions, mean_norm(moved))
 
 
 def mean_norm(moved: Tensor) -> Tensor:
