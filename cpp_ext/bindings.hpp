@@ -10,6 +10,7 @@ using FloatArray = pybind11::array_t<float, pybind11::array::c_style | pybind11:
 
 void bind_sample_ring(pybind11::module_& module);
 void bind_capture(pybind11::module_& module);
+void bind_playback(pybind11::module_& module);
 void bind_packet_template(pybind11::module_& module);
 void bind_output_thread(pybind11::module_& module);
 

@@ -7,6 +7,7 @@ PYBIND11_MODULE(_native, module) {
     module.attr("__version__") = BAILANDO_VERSION;
     bailando::bind_sample_ring(module);
     bailando::bind_capture(module);
+    bailando::bind_playback(module);
     bailando::bind_packet_template(module);
     bailando::bind_output_thread(module);
 }

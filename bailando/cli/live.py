@@ -16,7 +16,7 @@ from bailando.cli.config_file import with_config
 from bailando.cli.live_dancers import dancer_sinks, open_sessions
 from bailando.cli.live_options import PROG, live_parser
 from bailando.cli.live_recording import recording
-from bailando.cli.live_services import services
+from bailando.cli.live_services import played_sound, services
 from bailando.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -51,11 +51,15 @@ def _live(arguments: Sequence[str]) -> int:
         viewers = _open_viewers(options, dancer, controls, source.name)
         sinks = dancer_sinks(options, dancer.skeleton)
         sinks[0] += viewers.sinks if viewers else []
-        with recording(options, dancer.skeleton, source) as recorder, services(options, controls) as publish:
+        with (
+            recording(options, dancer.skeleton, source) as recorder,
+            services(options, controls) as publish,
+            played_sound(options, source) as on_sound,
+        ):
             if recorder is not None:
                 source = recorder.source
                 sinks[0].append(recorder.sink)
-            runner = LiveRunner(dancer, sessions, source, sinks, live_options, controls)
+            runner = LiveRunner(dancer, sessions, source, sinks, live_options, controls, on_sound)
             if not (options.quiet or options.json):
                 names = ", ".join(sink.name for own in sinks for sink in own) or "nowhere"
                 print(

@@ -1,4 +1,4 @@
-"""What runs beside a live run: the OSC control listener and the figures for Prometheus."""
+"""What runs beside a live run: the OSC control listener, the figures for Prometheus, the played sound."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bailando.engine.control import Controls
+    from bailando.engine.runner import SoundCallback
+    from bailando.engine.sources import Source
     from bailando.engine.telemetry import Status
 
 
 def add_service_options(group: argparse._ArgumentGroup) -> None:
     """Add where to listen."""
     group.add_argument("--control", metavar="[HOST:]PORT", help="OSC control while it runs, docs/control.md")
+    group.add_argument("--audio-out", metavar="NAME", help="play the sound there, as late as the motion")
     group.add_argument("--prometheus", type=int, metavar="PORT", help="serve the figures on this machine")
 
 
@@ -54,3 +57,30 @@ def services(options: argparse.Namespace, controls: Controls) -> Iterator[Callab
                 publisher(status)
 
         yield publish
+
+
+@contextmanager
+def played_sound(options: argparse.Namespace, source: Source) -> Iterator[SoundCallback | None]:
+    """Play the sound of a source through the device asked for while the block runs.
+
+    Yields
+    ------
+    callable or None
+        What the runner gives the sound to.
+
+    Raises
+    ------
+    DeviceError
+        If the device is not there or does not open.
+    """
+    if options.audio_out is None:
+        yield None
+        return
+    from bailando.engine.audio_out import AudioOutput
+
+    output = AudioOutput(options.audio_out, source.sample_rate_hz)
+    output.start()
+    try:
+        yield output.play
+    finally:
+        output.close()

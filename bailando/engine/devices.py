@@ -53,7 +53,7 @@ def list_input_devices() -> list[InputDevice]:
     DeviceError
         If PortAudio is missing or fails.
     """
-    sounddevice = _import_sounddevice()
+    sounddevice = import_sounddevice()
     try:
         apis = [api["name"] for api in sounddevice.query_hostapis()]
         default = sounddevice.default.device[0]
@@ -70,7 +70,7 @@ def list_input_devices() -> list[InputDevice]:
             if entry["max_input_channels"] > 0
         ]
     except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the audio devices ({_one_line(error)})") from None
+        raise DeviceError(f"PortAudio cannot list the audio devices ({one_line(error)})") from None
 
 
 def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
@@ -156,7 +156,7 @@ class DeviceSource:
         DeviceError
             If the device does not open or gives no sound.
         """
-        sounddevice = _import_sounddevice()
+        sounddevice = import_sounddevice()
         ffi = sounddevice._ffi
         try:
             # The base class takes a C function, so that no interpreter runs in the audio callback.
@@ -175,7 +175,7 @@ class DeviceSource:
         except (sounddevice.PortAudioError, ValueError) as error:
             self.close()
             raise DeviceError(
-                f"audio device {self.name!r} does not open ({_one_line(error)}); "
+                f"audio device {self.name!r} does not open ({one_line(error)}); "
                 "is it in use? see bailando-live --list-devices"
             ) from None
         self._started_ns = now_ns()
@@ -265,15 +265,15 @@ def forget_devices() -> None:
     DeviceError
         If PortAudio is missing or does not start again.
     """
-    sounddevice = _import_sounddevice()
+    sounddevice = import_sounddevice()
     try:
         sounddevice._terminate()
         sounddevice._initialize()
     except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio does not start ({_one_line(error)}); try again") from None
+        raise DeviceError(f"PortAudio does not start ({one_line(error)}); try again") from None
 
 
-def _import_sounddevice() -> Any:
+def import_sounddevice() -> Any:
     """Import sounddevice, or say in one line why it does not work."""
     try:
         import sounddevice
@@ -287,5 +287,6 @@ def _import_sounddevice() -> Any:
     return sounddevice
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return an error's text without line breaks."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -41,7 +41,8 @@ _GUARD_NS = 6_000_000
 _WARM_UP_TOKENS = 4
 
 StatusCallback = Callable[[Status], None]
-SoundCallback = Callable[[Samples], None]
+SoundCallback = Callable[[Samples, int], None]
+"""Takes a block of the source, and when the motion of the source's first sample was due, ns."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +215,7 @@ class LiveRunner:
         limit = self._options.max_frames
         while (block := self._source.read()) is not None:
             if self._on_sound is not None:
-                self._on_sound(block)
+                self._on_sound(block, self._source.origin_ns + self._delay.current_ns)
             self._timeline_chunks(self._resampler.process(self._meter.without_nan(block)))
             if limit is not None and self._frames_heard() >= limit:
                 break

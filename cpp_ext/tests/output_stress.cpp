@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "check.hpp"
 #include "clock.hpp"
 #include "output_thread.hpp"
+#include "playback.hpp"
 
 using namespace bailando;
 
@@ -131,11 +133,34 @@ void capture_and_reader_share_a_ring() {
     CHECK(stamps + capture.lost_stamps() == kBlocks);
 }
 
+void playback_and_writer_share_a_ring() {
+    SampleRing ring(4800, 1);
+    Playback playback(ring, 48000.0, 2);
+    constexpr std::uint64_t kBlocks = 2'000;
+    playback.set_base_ns(now_ns());
+    std::thread audio([&] {
+        std::vector<float> block(2 * 65);
+        for (std::uint64_t i = 0; i < kBlocks; ++i) {
+            CHECK(Playback::callback(nullptr, block.data(), 65, nullptr, 0, &playback) == 0);
+            for (const float sample : block) CHECK(sample >= -1.0F && sample <= 1.0F);
+        }
+    });
+    const std::vector<float> out(480, 0.5F);
+    while (playback.callbacks() < kBlocks) {
+        ring.write(out.data(), 480);
+        playback.set_base_ns(now_ns());
+        std::this_thread::sleep_for(std::chrono::microseconds(100));
+    }
+    audio.join();
+    CHECK(playback.callbacks() == kBlocks);
+}
+
 }  // namespace
 
 int main() {
     frames_leave_in_order_whatever_the_producer_does();
     starts_and_stops_again_and_again();
     capture_and_reader_share_a_ring();
+    playback_and_writer_share_a_ring();
     return 0;
 }

@@ -1,0 +1,163 @@
+"""Plays the analysed sound through a device, as late as the motion."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from bailando._native import PlaybackCallback, SampleRing, now_ns
+from bailando.engine.devices import import_sounddevice, one_line
+from bailando.engine.sources import NS_PER_SECOND, Samples
+from bailando.errors import DeviceError
+
+_CHANNELS = 2
+_SPARE_SECONDS = 12
+_BLOCKS_PER_SECOND = 100
+_CLOSE_TIMEOUT_S = 2.0
+_REOPEN_PAUSE_NS = 2 * NS_PER_SECOND
+
+
+class AudioOutput:
+    """A device that plays each sample when the motion of that moment is due.
+
+    One thread calls `start`, `play` and `close`. A device that goes away is opened again every two
+    seconds; the show goes on without it.
+
+    Parameters
+    ----------
+    wanted : str
+        Index, part of the name, or ``default``.
+    sample_rate_hz : int
+        Rate of the samples, which the device must take.
+
+    Attributes
+    ----------
+    name : str
+        What the device is called.
+    reopened : int
+        How often it came back.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or there is no such device.
+    """
+
+    def __init__(self, wanted: str, sample_rate_hz: int) -> None:
+        self._wanted = wanted
+        self._rate_hz = sample_rate_hz
+        self._ring = SampleRing(_SPARE_SECONDS * sample_rate_hz)
+        self._playback = PlaybackCallback(self._ring, sample_rate_hz, _CHANNELS)
+        self._stream: Any = None
+        self._try_again_ns = 0
+        self._opener: threading.Thread | None = None
+        self.reopened = 0
+        self._index, self.name = find_output_device(wanted)
+
+    @property
+    def underruns(self) -> int:
+        """Frames of silence for want of samples."""
+        return self._playback.underruns
+
+    @property
+    def error_ms(self) -> float:
+        """How late the last block would have sounded, had it not been set right."""
+        return self._playback.error_ns / 1e6
+
+    def start(self) -> None:
+        """Open the device; it is silent until samples come.
+
+        Raises
+        ------
+        DeviceError
+            If it does not open.
+        """
+        sounddevice = import_sounddevice()
+        ffi = sounddevice._ffi
+        try:
+            # The base class takes a C function, so that no interpreter runs in the audio callback.
+            self._stream = sounddevice._StreamBase(
+                "output",
+                samplerate=self._rate_hz,
+                blocksize=self._rate_hz // _BLOCKS_PER_SECOND,
+                device=self._index,
+                channels=_CHANNELS,
+                dtype="float32",
+                latency="low",
+                callback=ffi.cast("PaStreamCallback *", self._playback.address),
+                userdata=ffi.cast("void *", self._playback.userdata),
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            self._close_stream()
+            raise DeviceError(
+                f"audio output {self.name!r} does not open at {self._rate_hz} Hz ({one_line(error)}); "
+                "choose another with --audio-out"
+            ) from None
+
+    def play(self, samples: Samples, base_ns: int) -> None:
+        """Queue samples.
+
+        Parameters
+        ----------
+        samples : (n,) float32
+            Mono, following those before.
+        base_ns : int
+            When the very first sample ever queued is to sound, by what is known now.
+        """
+        self._ring.write(samples)
+        # What the ring had no room for is missing in front of all that follows.
+        self._playback.set_base_ns(base_ns + self._ring.overruns * NS_PER_SECOND // self._rate_hz)
+        if (self._stream is None or not self._stream.active) and now_ns() >= self._try_again_ns:
+            self._try_again_ns = now_ns() + _REOPEN_PAUSE_NS
+            if self._opener is None or not self._opener.is_alive():
+                self._opener = threading.Thread(target=self._reopen, name="bailando-reopen", daemon=True)
+                self._opener.start()
+
+    def close(self) -> None:
+        """Close the device; closing twice is harmless."""
+        if self._opener is not None:
+            self._opener.join(_CLOSE_TIMEOUT_S)
+        self._close_stream()
+
+    def _close_stream(self) -> None:
+        if self._stream is not None:
+            self._stream.close(ignore_errors=True)
+            self._stream = None
+
+    def _reopen(self) -> None:
+        """Look for the device again; on a thread of its own, for that takes its time."""
+        self._close_stream()
+        try:
+            self._index, self.name = find_output_device(self._wanted)
+            self.start()
+        except DeviceError:
+            return
+        self.reopened += 1
+
+
+def find_output_device(wanted: str) -> tuple[int, str]:
+    """Return index and name of a device that plays: by index, part of its name, or the default one.
+
+    Raises
+    ------
+    DeviceError
+        If PortAudio is missing or there is none such.
+    """
+    sounddevice = import_sounddevice()
+    try:
+        devices = {
+            index: str(entry["name"])
+            for index, entry in enumerate(sounddevice.query_devices())
+            if entry["max_output_channels"] > 0
+        }
+        default = int(sounddevice.default.device[1])
+    except sounddevice.PortAudioError as error:
+        raise DeviceError(f"PortAudio cannot list the audio devices ({one_line(error)})") from None
+    if wanted.lower() == "default" and default in devices:
+        return default, devices[default]
+    for index, name in devices.items():
+        if str(index) == wanted or (not wanted.isdigit() and wanted.lower() in name.lower()):
+            return index, name
+    known = ", ".join(f"{index} {name!r}" for index, name in devices.items()) or "none"
+    raise DeviceError(f"no audio output {wanted!r}; devices that play: {known}")

@@ -1,0 +1,96 @@
+"""The native playback callback, called as PortAudio calls it: each sample at its own time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bailando._native import PlaybackCallback, SampleRing, now_ns
+from tests.cpp_ext.test_capture import SIGNATURE, TimeInfo
+
+RATE = 48000
+SECOND_NS = 1_000_000_000
+
+
+class Card:
+    """Asks for blocks as a card would whose first sample sounds at `start_ns`, at its own speed."""
+
+    def __init__(self, playback: PlaybackCallback, channels: int = 1, ppm: float = 0.0) -> None:
+        self._playback = playback
+        self._channels = channels
+        self._callback = SIGNATURE(playback.address)
+        self.start_ns = now_ns() + SECOND_NS
+        self._asked = 0
+        self._rate_hz = RATE * (1 + ppm * 1e-6)
+
+    def ask(self, frames: int) -> np.ndarray:
+        block = np.full((frames, self._channels), np.nan, np.float32)
+        # The callback knows the time of the block by how far it lies ahead of now.
+        sounds_ns = self.start_ns + round(self._asked / self._rate_hz * SECOND_NS)
+        time = TimeInfo(0.0, 1000.0, 1000.0 + (sounds_ns - now_ns()) / SECOND_NS)
+        self._callback(None, block.ctypes.data, frames, time, 0, self._playback.userdata)
+        self._asked += frames
+        return block
+
+
+def filled(samples: np.ndarray, capacity: int = 200_000) -> SampleRing:
+    ring = SampleRing(capacity)
+    ring.write(samples.astype(np.float32))
+    return ring
+
+
+def test_nothing_sounds_before_it_is_told_when() -> None:
+    ring = filled(np.ones(1000))
+    card = Card(PlaybackCallback(ring, RATE, 2), channels=2)
+    np.testing.assert_array_equal(card.ask(480), np.zeros((480, 2)))
+    assert ring.available == 1000
+
+
+@pytest.mark.parametrize("wait", [0, 100, 1000])
+def test_sound_begins_at_its_sample_on_all_channels(wait: int) -> None:
+    samples = np.sin(np.arange(9000) * 0.05)
+    playback = PlaybackCallback(filled(samples), RATE, 2)
+    card = Card(playback, channels=2)
+    playback.set_base_ns(card.start_ns + round(wait / RATE * SECOND_NS))
+    heard = np.concatenate([card.ask(480) for _ in range(10)])
+    np.testing.assert_array_equal(heard[:, 0], heard[:, 1])
+    expected = np.concatenate([np.zeros(wait), samples])[: len(heard)]
+    # Python needs a few microseconds to make the call, so the time is right to a fraction of a sample.
+    np.testing.assert_allclose(heard[wait + 8 :, 0], expected[wait + 8 :], atol=0.15)
+    assert playback.underruns == 0
+
+
+@pytest.mark.parametrize("ppm", [300.0, -300.0])
+def test_drift_of_the_card_is_followed_without_a_jump(ppm: float) -> None:
+    phase = np.arange(60 * RATE) * 0.01
+    playback = PlaybackCallback(filled(np.sin(phase), 60 * RATE), RATE, 1)
+    card = Card(playback, ppm=ppm)
+    playback.set_base_ns(card.start_ns)
+    heard = np.concatenate([card.ask(480)[:, 0] for _ in range(3000)])
+    assert playback.skipped <= 8
+    assert playback.underruns == 0
+    assert np.abs(np.diff(heard[100:])).max() < 0.0105
+    assert abs(playback.error_ns) < 1_500_000
+
+
+def test_what_should_have_sounded_is_skipped() -> None:
+    playback = PlaybackCallback(filled(np.arange(20_000) / 20_000), RATE, 1)
+    card = Card(playback)
+    playback.set_base_ns(card.start_ns - SECOND_NS // 4)
+    first = card.ask(480)[:, 0]
+    assert first[10] == pytest.approx(0.6 + 10 / 20_000, abs=1e-3)
+    assert 11_900 < playback.skipped < 12_100
+
+
+def test_empty_ring_is_silence_and_counted() -> None:
+    playback = PlaybackCallback(filled(np.ones(100)), RATE, 1)
+    card = Card(playback)
+    playback.set_base_ns(card.start_ns)
+    heard = np.concatenate([card.ask(480), card.ask(480)])[:, 0]
+    assert not heard[200:].any()
+    assert playback.underruns > 0
+
+
+def test_ring_of_two_channels_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 channel"):
+        PlaybackCallback(SampleRing(100, 2), RATE)
