@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,7 +18,7 @@ from time import perf_counter_ns
 from typing import Any
 
 import numpy as np
-import onnxruntime
+from measure import environment
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Backend, load_backend
@@ -100,21 +98,6 @@ def summary(milliseconds: NDArray[np.float64]) -> dict[str, float]:
     """Return percentiles and the maximum, ms."""
     row = {f"p{percent:g}": float(np.percentile(milliseconds, percent)) for percent in PERCENTS}
     return row | {"max": float(milliseconds.max())}
-
-
-def environment() -> dict[str, Any]:
-    """Return what the figures depend on."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return {
-        "commit": commit.stdout.strip(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "onnxruntime": onnxruntime.__version__,
-    }
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "check devices, ports, speed, receivers",
     "export": "checkpoint to bundle",
     "train": "prepare data and train",
+    "bench": "measure speed, latency, size (in a checkout)",
     "completion": "shell completion: bash, zsh, tcsh",
 }
 _WRONG_USE = 2

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compare import read_positions, run
+
+POSITIONS = np.arange(2 * 72, dtype=np.float32)
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("true",)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy", ".pkl"])
+def test_positions_are_read_from_each_kind_of_file(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"dance{suffix}"
+    if suffix == ".npz":
+        np.savez(path, positions=POSITIONS.reshape(2, 24, 3))
+    elif suffix == ".npy":
+        np.save(path, POSITIONS.reshape(2, 72))
+    else:
+        path.write_bytes(pickle.dumps({"positions": POSITIONS.reshape(2, 72)}))
+    np.testing.assert_array_equal(read_positions(path, "positions"), POSITIONS.reshape(2, 24, 3))
+
+
+def test_a_pickle_that_would_run_something_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "dance.pkl"
+    path.write_bytes(pickle.dumps({"positions": Hostile()}))
+    with pytest.raises(pickle.UnpicklingError, match="is no array"):
+        read_positions(path, "positions")
+
+
+def test_the_command_is_given_the_song_and_the_output(tmp_path: Path) -> None:
+    song, output = tmp_path / "a song.wav", tmp_path / "out.txt"
+    song.write_text("la")
+    code = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
+    assert run(f"{sys.executable} -c '{code}' {{song}} {{output}}", song, output) > 0
+    assert output.read_text() == "la"
