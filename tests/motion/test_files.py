@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import pickle
 import pickletools
 from pathlib import Path
@@ -37,7 +38,10 @@ def test_unknown_option_is_refused(tmp_path: Path) -> None:
         write_motion(tmp_path / "a.bvh", asymmetric_dance(2), colour="red")
 
 
-@pytest.mark.parametrize("name", [f"a{kind.suffix}" for kind in FORMATS])
+WRITABLE = [kind for kind in FORMATS if all(importlib.util.find_spec(name) for name in kind.packages)]
+
+
+@pytest.mark.parametrize("name", [f"a{kind.suffix}" for kind in WRITABLE])
 def test_unwritable_place_is_named_and_nothing_half_done_stays(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="cannot write") as caught:
         write_motion(tmp_path / "no" / name, asymmetric_dance(2))
@@ -123,3 +127,9 @@ def test_csv_names_every_column(tmp_path: Path) -> None:
     knee = [float(rows[6][f"right_knee_q{axis}"]) for axis in "xyzw"]
     np.testing.assert_allclose(knee, dance.rotations[6, 5], atol=1e-5)
     assert float(rows[0]["contact_left_toes"]) == 1
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bpy") is not None, reason="Blender's bpy is installed")
+def test_format_whose_package_is_missing_says_what_to_install(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"\.fbx files need bpy; run: pip install 'bailando\[fbx\]'"):
+        write_motion(tmp_path / "a.fbx", asymmetric_dance(2))

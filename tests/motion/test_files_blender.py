@@ -18,7 +18,7 @@ READER = Path(__file__).parent / "readers" / "read_blender.py"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="Blender's bpy is not installed")
-@pytest.mark.parametrize("suffix", [".bvh", ".glb"])
+@pytest.mark.parametrize("suffix", [".bvh", ".glb", ".fbx"])
 def test_blender_computes_our_joint_positions_at_sixty_frames(tmp_path: Path, suffix: str) -> None:
     dance = asymmetric_dance()
     path = tmp_path / f"dance{suffix}"
@@ -29,7 +29,7 @@ def test_blender_computes_our_joint_positions_at_sixty_frames(tmp_path: Path, su
     theirs = json.loads(done.stdout.strip().splitlines()[-1])
     assert round(theirs["fps"], 3) == 60
     assert theirs["keys"] == FRAMES
-    assert theirs["skinned"] == (["dancer"] if suffix == ".glb" else [])
+    assert theirs["skinned"] == ([] if suffix == ".bvh" else ["dancer"])
     ours = dance.positions[:, [dance.skeleton.joint_names.index(name) for name in theirs["names"]]]
     assert len(theirs["names"]) == 24
     assert np.abs(np.array(theirs["positions"]) - ours).max() < 1e-3

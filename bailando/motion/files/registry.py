@@ -68,6 +68,9 @@ _VIDEO = (("PIL", "imageio_ffmpeg"), "video")
 FORMATS: tuple[FileFormat, ...] = (
     FileFormat(".bvh", "skeleton and rotations", "bailando.motion.bvh:write_bvh", ("order", "unit")),
     FileFormat(".glb", "skinned person with animation", f"{_FILES}.gltf_body:write_glb"),
+    FileFormat(
+        ".fbx", "the same as .glb, made by Blender", f"{_FILES}.fbx:write_fbx", packages=("bpy",), extra="fbx"
+    ),
     FileFormat(".vrma", "animation for VRM avatars", f"{_FILES}.gltf_body:write_vrma"),
     FileFormat(".csv", "a table, one row a frame", f"{_FILES}.csv_file:write_csv"),
     FileFormat(".pkl", "SMPL axis-angle, pickled as in AIST++", f"{_FILES}.smpl_file:write_smpl_pickle"),

@@ -16,6 +16,8 @@ def main(path: str, frames: int) -> None:
     scene.render.fps = 60
     if path.endswith(".bvh"):
         bpy.ops.import_anim.bvh(filepath=path, update_scene_fps=True, use_fps_scale=False, frame_start=1)
+    elif path.endswith(".fbx"):
+        bpy.ops.import_scene.fbx(filepath=path, anim_offset=0.0)
     else:
         bpy.ops.import_scene.gltf(filepath=path)
     armature = next(item for item in scene.objects if item.type == "ARMATURE")
