@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from bailando.engine.backend_plugin import PLUGIN_BACKEND, plugin_devices
 from bailando.engine.backends import Arrays
 from bailando.engine.bundle import Bundle
 from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
@@ -49,6 +50,8 @@ def choose_provider(name: str, available: list[str]) -> tuple[str, str]:
     """
     if name == "auto":
         return "cpu", "auto: the step graphs are small, the CPU has the lowest latency at batch 1"
+    if name == PLUGIN_BACKEND:
+        return name, f"asked for {name}; its state stays in host memory"
     if _PROVIDERS[name] not in available:
         raise ConfigError(
             f"backend {name!r} needs ONNX Runtime's {_PROVIDERS[name]}, which is not installed; "
@@ -76,11 +79,11 @@ class OrtBackend:
         graphs: tuple[str, ...] = REQUIRED_GRAPHS,
     ) -> None:
         self._name, self._reason = choose_provider(name, ort.get_available_providers())
-        self._device = "cpu" if self._name == "cpu" else "cuda"
+        self._device = "cpu" if self._name in ("cpu", PLUGIN_BACKEND) else "cuda"
         self._specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
         self._sessions: dict[str, ort.InferenceSession] = {}
         for graph, spec in self._specs.items():
-            session = _open_session(graph, bundle.graph_bytes(graph), _providers(self._name), threads)
+            session = _open_session(graph, bundle.graph_bytes(graph), self._name, threads)
             _check_tensors(graph, session, spec)
             self._sessions[graph] = session
 
@@ -143,7 +146,7 @@ def _providers(name: str) -> list[str]:
     return list(dict.fromkeys([_PROVIDERS[name], _PROVIDERS["cpu"]]))
 
 
-def _open_session(graph: str, data: bytes, providers: list[str], threads: int) -> ort.InferenceSession:
+def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.InferenceSession:
     """Create the ONNX Runtime session of one graph, with settings for small steps."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
@@ -153,6 +156,10 @@ def _open_session(graph: str, data: bytes, providers: list[str], threads: int) -
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    if backend == PLUGIN_BACKEND:
+        options.add_provider_for_devices(plugin_devices(), {})
+    # A plugin's devices are part of the options; it must not be named again.
+    providers = None if backend == PLUGIN_BACKEND else _providers(backend)
     try:
         return ort.InferenceSession(data, sess_options=options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a bad model

@@ -17,7 +17,7 @@ from bailando.errors import ConfigError
 
 Arrays = dict[str, NDArray[Any]]
 
-BACKEND_NAMES = ("auto", "cpu", "cuda", "tensorrt")
+BACKEND_NAMES = ("auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx")
 
 
 class Backend(Protocol):
@@ -25,7 +25,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Where the graphs run: ``cpu``, ``cuda`` or ``tensorrt``."""
+        """Where the graphs run: ``cpu``, ``cuda``, ``tensorrt`` or ``tensorrt-rtx``."""
 
     @property
     def reason(self) -> str:
@@ -57,7 +57,7 @@ def load_backend(
     ----------
     bundle : Bundle
         Checked bundle with the graphs ``gpt_step`` and ``decoder_step``.
-    name : {"auto", "cpu", "cuda", "tensorrt"}
+    name : {"auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"}
     threads : int
         Threads inside one operator on the CPU, 1 to 64.
     graphs : tuple of str

@@ -137,6 +137,9 @@ class DancerExport:
     def __init__(self, checkpoint: DancerCheckpoint, options: ExportOptions) -> None:
         self.options = options
         self.target = None if options.target is None else load_target(options.target)
+        if options.encoder_frames:
+            # Refuses a number that is no multiple of a code before the long work begins.
+            encoder_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames)
         self.run = _music_run(checkpoint, options)
         self.dance = self._record(checkpoint)
         if options.storage == "fp16":

@@ -14,7 +14,7 @@ from bailando.engine.backends import Arrays
 from bailando.engine.bundle import Bundle
 from bailando.engine.manifest import Manifest
 from bailando.engine.specs import GraphSpec
-from bailando.export.bundle_writer import write_bundle
+from bailando.export.bundle_writer import check_replaceable, write_bundle
 from bailando.export.describe import timestamp
 from bailando.export.onnx_export import graph_spec
 from bailando.export.runners import OnnxRunner
@@ -73,6 +73,7 @@ def retarget_bundle(bundle: Bundle, path: str | Path, target: Target) -> Retarge
     ExportError
         If a graph has no form that the target supports, or gives other values in it.
     """
+    check_replaceable(path)
     old = bundle.manifest
     originals = {name: onnx.load_from_string(bundle.graph_bytes(name)) for name in old.graphs}
     models = {name: target.prepare(model, name) for name, model in originals.items()}
