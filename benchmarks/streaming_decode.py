@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +22,19 @@ from bailando.engine.backends import load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import default_bundle_path
 from bailando.export.graphs import decoder_step_graph
-from bailando.models.presets import LOWER_CHANNELS, UPPER_CHANNELS, preset
+from bailando.models.presets import LOWER_CHANNELS, UPPER_CHANNELS
 from bailando.models.vqvae import DancerDecoder, PoseVQVAE, PoseVQVAEConfig
 
 FIELD_TOKENS = 51  # receptive field of the published decoder
+CONTEXT_DILATIONS = (1, 3, 9)  # as in the live preset
+
+
+def halves(**changes: Any) -> list[PoseVQVAE]:
+    """Return the VQ-VAEs of both half bodies, of published width, with random weights."""
+    return [
+        PoseVQVAE(PoseVQVAEConfig(channels=channels, **changes)).eval()
+        for channels in (UPPER_CHANNELS, LOWER_CHANNELS)
+    ]
 
 
 def main() -> None:
@@ -38,13 +48,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
-    sizes = preset("paper", features=43)
-    step = decoder_step_graph(PoseVQVAE(sizes.upper), PoseVQVAE(sizes.lower))
-    halves = [
-        PoseVQVAE(PoseVQVAEConfig(channels=channels, decoder="two_sided")).eval()
-        for channels in (UPPER_CHANNELS, LOWER_CHANNELS)
-    ]
-    whole = DancerDecoder(*halves)
+    step = decoder_step_graph(*halves(context_dilations=CONTEXT_DILATIONS))
+    whole = DancerDecoder(*halves(decoder="two_sided"))
     codes = torch.randint(0, 512, (1, FIELD_TOKENS))
     bundle = Bundle.open(default_bundle_path())
     backend, states = load_backend(bundle, "cpu", 1), []
