@@ -118,6 +118,10 @@ def test_the_actor_critic_losses_are_the_published_ones() -> None:
         for logits, target in zip(model(*inputs), ("target_up", "target_down"), strict=True)
     )
     assert_close(cross_entropy, expected["actor_ce"])
+    entropy = sum(
+        torch.distributions.Categorical(logits=logits[0, :-1]).entropy() for logits in model(*inputs)
+    )
+    assert_close(entropy, expected["entropy"])
     assert_close(actor_loss(cross_entropy, errors), expected["actor_loss"])
     assert_close(critic_loss(errors), expected["critic_loss"])
 
