@@ -1,0 +1,136 @@
+"""What a model can be told of music, behind one interface: our causal features, or EnCodec's embeddings.
+
+EnCodec (Défossez et al. 2022) through `transformers` (extra ``encodec``), with weights that the user has;
+nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bailando.errors import ConfigError, InputError
+from bailando.music.features import FeatureExtractor, FeatureSpec
+
+FRAME_RATE_HZ = 60
+Float32Array = npt.NDArray[np.float32]
+
+
+class MusicFeatures(Protocol):
+    """Features of a song at 60 Hz; frame n depends on nothing after the end of its interval."""
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples that `extract` takes."""
+        ...
+
+    @property
+    def frame_dim(self) -> int:
+        """Number of channels F."""
+        ...
+
+    def extract(self, samples: Float32Array) -> Float32Array:
+        """Return the features (T, F) of mono samples (n,); T is the number of whole frames."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plain definition, to be kept with a data set or a model."""
+        ...
+
+
+class CausalFeatures:
+    """Our features: mel bands, onsets, level, beats (see `bailando.music.features`)."""
+
+    def __init__(self, spec: FeatureSpec | None = None) -> None:
+        self.spec = spec or FeatureSpec()
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples."""
+        return self.spec.sample_rate_hz
+
+    @property
+    def frame_dim(self) -> int:
+        """Number of channels F."""
+        return self.spec.frame_dim
+
+    def extract(self, samples: Float32Array) -> Float32Array:
+        """Return the features (T, F)."""
+        return FeatureExtractor(self.spec).extract(samples)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec's dictionary."""
+        return self.spec.to_dict()
+
+
+class EncodecFeatures:
+    """EnCodec's embeddings before quantisation, the newest complete one of each 60 Hz frame.
+
+    Parameters
+    ----------
+    folder
+        ``config.json`` and weights of a mono EnCodec model in transformers' layout, such as
+        ``facebook/encodec_24khz`` downloaded by the user.
+
+    Raises
+    ------
+    ConfigError
+        If `transformers` is not installed.
+    InputError
+        If the folder holds no such model, or one that looks ahead.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from transformers import EncodecModel
+        except ImportError:
+            raise ConfigError("EnCodec needs transformers: pip install 'bailando[encodec]'") from None
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder} holds no EnCodec model: give a folder of config.json and weights")
+        try:
+            model = EncodecModel.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # transformers raises whatever its readers do
+            raise InputError(
+                f"{folder} holds no EnCodec model ({' '.join(str(error).split())[:160]})"
+            ) from None
+        config = model.config
+        if config.audio_channels != 1 or not config.use_causal_conv:
+            raise InputError(
+                f"{folder} is stereo or looks ahead; expected a mono causal model (encodec_24khz)"
+            )
+        self.folder = folder
+        self._encoder = model.encoder.eval().float()
+        self._rate_hz = int(config.sampling_rate)
+        self._stride = int(np.prod(config.upsampling_ratios))
+        self._dim = int(config.hidden_size)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples."""
+        return self._rate_hz
+
+    @property
+    def frame_dim(self) -> int:
+        """Number of channels F."""
+        return self._dim
+
+    def extract(self, samples: Float32Array) -> Float32Array:
+        """Return the embeddings (T, F); zero until the first is complete."""
+        frames = len(samples) * FRAME_RATE_HZ // self._rate_hz
+        features = np.zeros((frames, self._dim), np.float32)
+        if not frames:
+            return features
+        with torch.no_grad():
+            embedded = self._encoder(torch.from_numpy(samples)[None, None])[0].T.numpy()
+        ends = (np.arange(frames) + 1) * self._rate_hz // FRAME_RATE_HZ
+        newest = np.minimum(ends // self._stride, len(embedded)) - 1
+        features[newest >= 0] = embedded[newest[newest >= 0]]
+        return features
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return kind and sizes; the weights are the user's."""
+        return {"kind": "encodec", "sample_rate_hz": self._rate_hz, "stride": self._stride, "dim": self._dim}
