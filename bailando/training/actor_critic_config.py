@@ -73,6 +73,9 @@ class ActorCriticStageConfig:
         ``expected``, the strength of the beat is its inverse.
     restraint
         With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
+    fast_beat_frames
+        With ``expected``: where beats follow closer than this, every second one is danced, whichever of
+        the two the dancer is on; 0: never.
     freeze_base
         Leave embeddings and base layers as pretrained, as published.
     critic_layers
@@ -104,6 +107,7 @@ class ActorCriticStageConfig:
     clip_ratio: float = 0.0
     kl_weight: float = 0.0
     restraint: float = 0.0
+    fast_beat_frames: float = 0.0
     freeze_base: bool = True
     critic_layers: int = 3
     temperature: float = 1.0
@@ -139,7 +143,7 @@ class ActorCriticStageConfig:
         for name in ("discount", "trace", "min_agreement", "open_style"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
-        for name in ("clip_ratio", "kl_weight", "restraint", "temperature", "top_k"):
+        for name in ("clip_ratio", "kl_weight", "restraint", "fast_beat_frames", "temperature", "top_k"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}, expected 0 or more")
         require(0 < self.top_p <= 1, f"top_p is {self.top_p}, expected more than 0, up to 1")

@@ -22,7 +22,7 @@ from bailando.models.critic import Critic, critic_loss, freeze_base, generalised
 from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
-from bailando.training.code_values import code_speeds, code_values
+from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import new_gpt
@@ -216,7 +216,7 @@ class ActorCriticStage:
             rewards = self._rewards(movement(self.upper, self.lower, self.kinematics, codes), music)[:, 1:]
             advantages = self._advantages(rewards, music, codes)
         else:
-            advantages = self._values(self.speeds, music)
+            advantages = self._values(self.speeds, music, codes)
             taken = torch.stack([half[:, 1:] for half in codes])
             rewards = advantages.gather(-1, taken.unsqueeze(-1)).squeeze(-1).sum(0)
         rollout = Rollout(music, codes, old, torch.zeros(0), rewards, advantages)
@@ -270,9 +270,14 @@ class ActorCriticStage:
                 advantages = generalised_advantages(advantages, stage.discount * stage.trace)
         return advantages / advantages.std().clamp_min(1e-6) if stage.standardise else advantages
 
-    def _values(self, speeds: Tensor, music: RolloutMusic) -> Tensor:
+    def _values(self, speeds: Tensor, music: RolloutMusic, codes: Codes) -> Tensor:
         """Return what each code would be worth at each choice ``[2, B, T - 1, K]``; at the last one, 0."""
-        values = code_values(speeds, music.phase, self.config.restraint)[:, :, 1:]
+        phase, is_fast = half_time(music.phase, self.config.fast_beat_frames)
+        values = code_values(speeds, phase)[:, :, 1:]
+        drawn = torch.stack([half[:, 1:-1] for half in codes]).unsqueeze(-1)
+        signs = chosen_beats(values.gather(-1, drawn).squeeze(-1).sum(0))
+        values = torch.where(is_fast[:, None], signs, 1.0)[None, :, :, None] * values
+        values = values - self.config.restraint * speeds.mean(dim=-1)[:, None, None, :]
         return torch.cat((values, torch.zeros_like(values[:, :, :1])), dim=2)
 
     def evaluate(self) -> dict[str, float]:

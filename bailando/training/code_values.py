@@ -50,7 +50,7 @@ def code_speeds(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE, kinematics
     return solved.reshape(2, size, -1)
 
 
-def code_values(speeds: Tensor, phase: Tensor, restraint: float = 0.0) -> Tensor:
+def code_values(speeds: Tensor, phase: Tensor) -> Tensor:
     """Return what drawing each code is worth, ``[2, B, T - 1, K]``.
 
     Parameters
@@ -60,18 +60,58 @@ def code_values(speeds: Tensor, phase: Tensor, restraint: float = 0.0) -> Tensor
     phase : Tensor, ``[B, 8 T]``
         Beat phase. Codes drawn for token j are valued on the phase of token j + 1: when a code is put after
         another one than in the data, the body first has to get there, and its movement shows a token late.
-    restraint
-        What a code's mean speed costs.
 
     Returns
     -------
     Tensor
-        Minus the mean over the frames of relative speed times the cosine of the phase, less the restraint.
+        Minus the mean over the frames of relative speed times the cosine of the phase.
     """
     frames = speeds.shape[-1]
     later = phase[:, frames:].reshape(len(phase), -1, frames)
-    price = torch.cos(2 * math.pi * later) + restraint
-    return -torch.einsum("hkf,btf->hbtk", speeds, price) / frames
+    return -torch.einsum("hkf,btf->hbtk", speeds, torch.cos(2 * math.pi * later)) / frames
+
+
+def half_time(phase: Tensor, fast_beat_frames: float) -> tuple[Tensor, Tensor]:
+    """Return the beat phase, at half the tempo where beats follow too fast to be danced one by one.
+
+    Parameters
+    ----------
+    phase : Tensor, ``[B, T]``
+        Beat phase, 0 to 1.
+    fast_beat_frames
+        Beats closer than this are too fast.
+
+    Returns
+    -------
+    phase : Tensor, ``[B, T]``
+        With every second beat as the beat in rows of fast music.
+    is_fast : Tensor, ``[B]`` bool
+    """
+    steps = torch.diff(phase, dim=1) % 1.0
+    position = torch.cat((phase[:, :1], phase[:, :1] + steps.double().cumsum(dim=1)), dim=1)
+    is_fast = steps.mean(dim=1) * fast_beat_frames > 1.0
+    halved = (position / 2 % 1.0).to(phase.dtype)
+    return torch.where(is_fast[:, None], halved, phase), is_fast
+
+
+def chosen_beats(drawn_values: Tensor, keep: float = 0.9) -> Tensor:
+    """Return for each draw whether a dancer at half time is on the counted beats (1) or the others (-1).
+
+    Which of two beats it dances on is the dancer's choice; what it has danced so far tells which.
+
+    Parameters
+    ----------
+    drawn_values : Tensor, ``[B, T]``
+        What the drawn codes were worth on the counted beats.
+    keep
+        Of the past, at each token.
+    """
+    past = torch.zeros_like(drawn_values[:, 0])
+    signs = []
+    for value in drawn_values.unbind(1):
+        signs.append(torch.where(past < 0, -1.0, 1.0))
+        past = keep * past + value
+    return torch.stack(signs, dim=1)
 
 
 def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:

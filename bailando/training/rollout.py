@@ -126,7 +126,7 @@ def movement(upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics, cod
     if upper.config.channels != PUBLISHED_UPPER_CHANNELS:
         positions = kinematics(*poses)
         return Movement(positions, joint_speed(positions, poses[1]))
-    joints = torch.cat(poses, dim=-1).unflatten(-1, (-1, 3))
+    joints = torch.cat(poses, dim=-1).reshape(*poses[0].shape[:2], -1, 3)
     places = [*UPPER_JOINTS, *LOWER_JOINTS]
     positions = joints[:, :, [places.index(joint) for joint in range(len(places))]]
     moved = positions.diff(dim=1)

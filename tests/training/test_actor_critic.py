@@ -39,6 +39,7 @@ OURS = ActorCriticStageConfig(
     half_body_weight=0.0,
     advantage="expected",
     kl_weight=0.1,
+    restraint=0.1,
     freeze_base=False,
     min_agreement=0.0,
     evaluation_dances=24,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bailando.training.code_values import code_speeds, code_values
+from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.kinematics import PoseKinematics
@@ -36,11 +36,19 @@ def test_a_code_that_slows_down_is_worth_most_before_the_beat() -> None:
     assert values[3].item() == pytest.approx(expected.item(), abs=1e-6)
 
 
-def test_restraint_takes_the_same_from_a_fast_code_on_every_phase() -> None:
-    speeds = torch.full((2, 1, 8), 0.5)
-    phase = torch.rand(1, 32, generator=torch.Generator().manual_seed(0))
-    lost = code_values(speeds, phase) - code_values(speeds, phase, restraint=0.2)
-    torch.testing.assert_close(lost, torch.full((2, 1, 3, 1), 0.1))
+def test_only_fast_music_is_danced_at_half_time() -> None:
+    frame = torch.arange(100)
+    phase = torch.stack((frame / 18 % 1.0, frame / 30 % 1.0))
+    halved, is_fast = half_time(phase, 24.0)
+    assert is_fast.tolist() == [True, False]
+    torch.testing.assert_close(halved[0], frame / 36 % 1.0, atol=1e-4, rtol=0)
+    assert torch.equal(halved[1], phase[1])
+    assert not half_time(phase, 0.0)[1].any()
+
+
+def test_a_dancer_stays_on_the_beats_that_it_is_on() -> None:
+    worth = torch.tensor([[0.0, -1.0, -1.0, 0.5, -1.0], [1.0, 1.0, -0.5, 1.0, 0.0]])
+    assert chosen_beats(worth).tolist() == [[1.0, 1.0, -1.0, -1.0, -1.0], [1.0] * 5]
 
 
 def test_speeds_of_codes_are_relative_and_differ(data_folder: Path, tiny_config: TrainConfig) -> None:
