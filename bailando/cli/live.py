@@ -15,6 +15,7 @@ from bailando.cli.common import run_command
 from bailando.cli.config_file import with_config
 from bailando.cli.live_dancers import dancer_sinks, open_sessions
 from bailando.cli.live_options import PROG, live_parser
+from bailando.cli.live_oscquery import advertised
 from bailando.cli.live_recording import recording
 from bailando.cli.live_services import played_sound, services
 from bailando.errors import ConfigError, InputError
@@ -54,6 +55,7 @@ def _live(arguments: Sequence[str]) -> int:
         with (
             recording(options, dancer.skeleton, source) as recorder,
             services(options, controls) as publish,
+            advertised(options),
             played_sound(options, source) as on_sound,
         ):
             if recorder is not None:

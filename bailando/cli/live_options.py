@@ -7,6 +7,7 @@ import argparse
 from bailando.cli.common import add_dance_options, new_parser
 from bailando.cli.config_file import add_config_option
 from bailando.cli.live_dancers import add_dancer_options
+from bailando.cli.live_oscquery import add_oscquery_option
 from bailando.cli.live_recording import add_recording_options
 from bailando.cli.live_services import add_service_options
 from bailando.cli.sink_options import add_sink_options
@@ -38,6 +39,7 @@ def live_parser() -> argparse.ArgumentParser:
     output.add_argument("--ws", action="append", metavar="[HOST:]PORT", help="WebSocket for your own page")
     output.add_argument("--view", action="store_true", help="a stage in the browser, 127.0.0.1:8060")
     add_recording_options(output)
+    add_oscquery_option(output)
     add_dance_options(parser)
     add_dancer_options(parser.add_argument_group("company"))
     run = parser.add_argument_group("run")

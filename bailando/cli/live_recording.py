@@ -20,7 +20,7 @@ DEFAULT_FORMATS = "npz,bvh,glb"
 
 
 def add_recording_options(group: argparse._ArgumentGroup) -> None:
-    """Add ``--record`` and, on the page of ``--help-output``, ``--record-format``."""
+    """Add ``--record``; ``--record-format`` is on the page of ``--help-output``."""
     group.add_argument("--record", metavar="DIR", type=Path, help="keep dance and sound; also after a crash")
     group.add_argument("--record-format", default=DEFAULT_FORMATS, help=argparse.SUPPRESS)
 

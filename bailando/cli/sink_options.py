@@ -29,6 +29,7 @@ Destinations of bailando-live. All can be repeated and combined; one that fails 
   --vrchat HOST[:PORT]         VRChat's trackers: hip, chest, feet, knees, elbows, head (port 9000)
   --livelink HOST[:PORT]       Unreal's JSON Live Link (port 54321)
   --ws [HOST:]PORT             WebSocket; --view serves the page for it
+  --oscquery [HOST:]PORT       tell programs on the network the addresses (needs zeroconf)
   --no-vmc, --no-osc           leave out the default of that kind
   --record DIR                 DATE-TIME.take and .wav, written as they happen, and at the end
                                --record-format npz,bvh,glb (any of bailando-generate's formats);
