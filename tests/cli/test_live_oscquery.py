@@ -23,16 +23,8 @@ SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
 def test_addresses_and_the_control_port_are_told_while_it_dances(bundle_path: Path) -> None:
     port, control = free_tcp_port(), free_tcp_port()
     command = [sys.executable, "-m", "bailando.cli.live", "--input", str(SONG), "--model", str(bundle_path)]
-    command += [
-        "--no-vmc",
-        "--no-osc",
-        "--oscquery",
-        str(port),
-        "--control",
-        str(control),
-        "--loop",
-        "--quiet",
-    ]
+    command += ["--no-vmc", "--no-osc", "--oscquery", str(port), "--control", str(control)]
+    command += ["--duration", "6", "--quiet"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as live:
         info = asked(f"http://127.0.0.1:{port}/?HOST_INFO")
         tree = asked(f"http://127.0.0.1:{port}/bailando/control/energy")
