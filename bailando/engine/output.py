@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -14,6 +15,7 @@ from bailando.engine.pacer import NS_PER_SECOND, Pacer, PacerReport
 from bailando.engine.sinks.base import PacketSink, Sink
 
 _QUEUE_FRAMES = 120
+_LOG = logging.getLogger(__name__)
 _STOP_TIMEOUT_S = 2.0
 
 
@@ -89,4 +91,8 @@ class Output:
             if wait_ns > 0:
                 time.sleep(wait_ns / NS_PER_SECOND)
             for dancer, sink in self._others:
-                sink.send(frames[dancer])
+                try:
+                    sink.send(frames[dancer])
+                except Exception:  # whatever one sink does, the others get their frames
+                    sink.counters.failures += 1
+                    _LOG.exception("%s failed on frame %d", sink.name, frames[dancer].number)

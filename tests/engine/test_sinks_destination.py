@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 
 import pytest
 
@@ -58,3 +59,30 @@ def test_network_address_is_not_loopback() -> None:
 def test_written_form_reads_back() -> None:
     for text in ("127.0.0.1:9000", "[::1]:9000"):
         assert str(Destination.parse(text)) == text
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux"), reason="other systems have no broadcast on loopback"
+)
+def test_broadcast_addresses_reach_whoever_listens() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.settimeout(5.0)
+        with Destination("127.255.255.255", listener.getsockname()[1]).resolve().connect() as sender:
+            sender.send(b"to all")
+        assert listener.recv(100) == b"to all"
+
+
+def test_multicast_addresses_reach_the_group() -> None:
+    group = "239.255.77.1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.settimeout(5.0)
+        member = socket.inet_aton(group) + socket.inet_aton("0.0.0.0")
+        try:
+            listener.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, member)
+        except OSError:
+            pytest.skip("this machine has no network with multicast")
+        with Destination(group, listener.getsockname()[1]).resolve().connect() as sender:
+            sender.send(b"to the group")
+        assert listener.recv(100) == b"to the group"
