@@ -70,7 +70,7 @@ def measure(positions: Positions, steps: int, seed: int) -> list[float]:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1.0, (step + 1) / 20, 2 * (steps - step) / steps)
         optimiser.zero_grad()
-        loss(model, 16, TRAINED_TOKENS, generator).mean().backward()
+        loss(model, 16, TRAINED_TOKENS, generator).mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     with torch.no_grad():
         by_place = loss(model, 64, RUN_TOKENS, torch.Generator().manual_seed(99))
