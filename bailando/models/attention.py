@@ -18,13 +18,12 @@ from torch.nn import functional as F
 class Window(NamedTuple):
     """What a block needs to know about time in one streaming step.
 
-    ``bias`` ``[H, W + 1]`` is added to the scores of the cached steps and the new one, oldest first;
-    ``valid`` ``[B, W + 1]`` marks the steps that exist; ``rotation`` holds cosines and sines
-    ``[W + 1, D]`` or is None.
+    ``bias`` ``[B, H, 1, S * W]`` is added to the scores of the cached steps of all streams, oldest first; it
+    is minus infinity where no step lies yet. ``rotation`` holds cosines and sines ``[W + 1, D]``, those of
+    the new step last, or is None.
     """
 
     bias: Tensor
-    valid: Tensor
     rotation: tuple[Tensor, Tensor] | None
 
 
@@ -95,23 +94,25 @@ class StreamAttention(nn.Module):
     def step(
         self, x: Tensor, key_cache: Tensor, value_cache: Tensor, window: Window
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend from one new step ``[B, S, E]`` to it and the caches ``[B, H, S, W, D]``."""
+        """Attend from one new step ``[B, S, E]`` to it and the caches ``[B, H, S, W, D]``.
+
+        The caches are read where they lie and joined with nothing: at batch 1 copying them would cost as much
+        as attending. Empty slots must hold finite values. Returns the output and the new step's key and value
+        ``[B, H, S, D]``.
+        """
         query, key, value = self._split(x)
-        keys = torch.cat((key_cache, key.unsqueeze(3)), dim=3)
-        values = torch.cat((value_cache, value.unsqueeze(3)), dim=3)
-        next_caches = keys[:, :, :, 1:], values[:, :, :, 1:]
-        # A slot that holds no step yet must not count, whatever lies in it (0 x NaN would).
-        valid = window.valid[:, None, None, :, None]
-        values = torch.where(valid, values, torch.zeros_like(values))
+        keys, turned_key = key_cache, key
         if window.rotation is not None:
-            keys = rotate(keys, window.rotation)
-            query = rotate(query, (window.rotation[0][-1], window.rotation[1][-1]))
-        scores = torch.matmul(query, keys.flatten(2, 3).transpose(-1, -2)) / math.sqrt(query.shape[-1])
-        scores = scores.reshape(*query.shape[:3], *keys.shape[2:4]) + window.bias[:, None, None, :]
-        scores = torch.where(window.valid[:, None, None, None, :], scores, float("-inf"))
-        weights = torch.softmax(scores.flatten(-2, -1), dim=-1)
-        merged = torch.matmul(weights, values.flatten(2, 3)).transpose(1, 2).reshape(x.shape)
-        return self.output(merged), *next_caches
+            cosine, sine = window.rotation
+            keys = rotate(key_cache, (cosine[:-1], sine[:-1]))
+            query, turned_key = (rotate(new, (cosine[-1], sine[-1])) for new in (query, key))
+        query = query * (1 / math.sqrt(query.shape[-1]))
+        past = torch.matmul(query, keys.flatten(2, 3).transpose(-1, -2)) + window.bias
+        present = torch.matmul(query, turned_key.transpose(-1, -2))
+        weights = torch.softmax(torch.cat((past, present), dim=-1), dim=-1)
+        to_past, to_present = weights[..., : past.shape[-1]], weights[..., past.shape[-1] :]
+        attended = torch.matmul(to_past, value_cache.flatten(2, 3)) + torch.matmul(to_present, value)
+        return self.output(attended.transpose(1, 2).reshape(x.shape)), key, value
 
 
 class TransformerBlock(nn.Module):
@@ -134,7 +135,7 @@ class TransformerBlock(nn.Module):
     def step(
         self, x: Tensor, key_cache: Tensor, value_cache: Tensor, window: Window
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Apply the block to one new step; arguments as `StreamAttention.step`."""
-        attended, keys, values = self.attention.step(self.attention_norm(x), key_cache, value_cache, window)
+        """Apply the block to one new step; arguments and results as `StreamAttention.step`."""
+        attended, key, value = self.attention.step(self.attention_norm(x), key_cache, value_cache, window)
         x = x + attended
-        return x + self.mlp(self.mlp_norm(x)), keys, values
+        return x + self.mlp(self.mlp_norm(x)), key, value

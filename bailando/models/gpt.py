@@ -299,18 +299,26 @@ class CrossConditionalGPT(nn.Module):
         length = state["cache_length"]
         x = torch.stack(self._embed(music, upper_code, lower_code, style, dim=0), dim=1)
         x = x + self._place_of(length)
-        window = self._window(length)
-        keys: list[Tensor] = []
-        values: list[Tensor] = []
-        caches = zip(state["key_cache"].unbind(0), state["value_cache"].unbind(0), strict=True)
-        for block, (key_cache, value_cache) in zip(self.blocks, caches, strict=True):
-            x, key, value = cast(TransformerBlock, block).step(x, key_cache, value_cache, window)
-            keys.append(key)
-            values.append(value)
+        valid = self._valid(length)
+        window = self._window(valid)
+        caches = state["key_cache"], state["value_cache"]
+        if not torch.compiler.is_exporting():
+            # Whatever lies in an empty slot (NaN times 0 is NaN). A bundle's state starts as zeros: there it
+            # would only cost time.
+            empty = ~valid[None, :, None, None, :, None]
+            caches = caches[0].masked_fill(empty, 0.0), caches[1].masked_fill(empty, 0.0)
+        new: list[tuple[Tensor, Tensor]] = []
+        for layer, block in enumerate(self.blocks):
+            x, *key_value = cast(TransformerBlock, block).step(x, caches[0][layer], caches[1][layer], window)
+            new.append((key_value[0], key_value[1]))
+        keys, values = (
+            torch.cat((cache[..., 1:, :], torch.stack(added).unsqueeze(4)), dim=4)
+            for cache, added in zip(caches, zip(*new, strict=True), strict=True)
+        )
         _, upper, lower = self.norm(x).unbind(1)
         next_state = {
-            "key_cache": torch.stack(keys),
-            "value_cache": torch.stack(values),
+            "key_cache": keys,
+            "value_cache": values,
             "cache_length": (length + 1).clamp_max(self.config.window),
         }
         return (self.upper_head(upper), self.lower_head(lower)), next_state
@@ -323,15 +331,17 @@ class CrossConditionalGPT(nn.Module):
             return self.stream_embedding.transpose(0, 1) + self.places[length].unsqueeze(1)
         return self.stream_embedding.transpose(0, 1)
 
-    def _window(self, length: Tensor) -> Window:
-        slot = torch.arange(self.config.window + 1, device=length.device)
-        distance = self.config.window - slot
+    def _valid(self, length: Tensor) -> Tensor:
+        """Return which slots of the cache hold a step, ``[B, W]``."""
+        distance = self.config.window - torch.arange(self.config.window, device=length.device)
+        return distance <= length[:, None]
+
+    def _window(self, valid: Tensor) -> Window:
+        config = self.config
+        distance = config.window - torch.arange(config.window, device=valid.device)
+        bias = (-self.slopes[:, None] * distance).masked_fill(~valid[:, None], float("-inf"))
         rotation = None
-        if self.config.positions == "rotary":
-            cosine, sine = rotation_table(self.config.window + 1, self.config.head_dim)
+        if config.positions == "rotary":
+            cosine, sine = rotation_table(config.window + 1, config.head_dim)
             rotation = (cosine.to(self.slopes), sine.to(self.slopes))
-        return Window(
-            bias=-self.slopes[:, None] * distance,
-            valid=distance <= length[:, None],
-            rotation=rotation,
-        )
+        return Window(bias=bias.repeat(1, 1, len(STREAMS)).unsqueeze(2), rotation=rotation)
