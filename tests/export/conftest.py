@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 
 import pytest
 
@@ -9,6 +10,11 @@ from bailando.models.checkpoint import DancerCheckpoint
 from tests.export.factory import small_checkpoint
 
 HAS_TENSORRT_RTX = importlib.util.find_spec("tensorrt_rtx") is not None
+
+
+# pytest listens to every logger, and torch.export writes a structured trace of megabytes if anyone listens:
+# a quarter of an export's time.
+logging.getLogger("torch.__trace").disabled = True
 
 
 @pytest.fixture(scope="session")
