@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bailando.errors import ConfigError, InputError, OutputError
 from bailando.motion.files import FORMATS, file_format
-from bailando.motion.files.take import SUFFIX as TAKE_SUFFIX
+from bailando.motion.files.registry import TAKE_SUFFIX
 
 SONG_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 

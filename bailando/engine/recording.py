@@ -15,7 +15,8 @@ from bailando.engine.frame import FRAME_RATE_HZ, Frame
 from bailando.engine.sinks.base import SinkCounters
 from bailando.engine.sources import Samples, Source
 from bailando.errors import OutputError
-from bailando.motion.files.take import SUFFIX, TakeWriter
+from bailando.motion.files.registry import TAKE_SUFFIX
+from bailando.motion.files.take import TakeWriter
 from bailando.motion.skeleton import Skeleton
 
 _PCM_FULL_SCALE = 32767.0
@@ -172,7 +173,7 @@ def _free_path(folder: Path) -> Path:
     """Return a path named after this moment for which there is no file yet."""
     stem = datetime.now().strftime("%Y%m%d-%H%M%S")
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-        path = folder / f"{stem}{suffix}{SUFFIX}"
+        path = folder / f"{stem}{suffix}{TAKE_SUFFIX}"
         if not path.exists() and not path.with_suffix(".wav").exists():
             return path
     raise OutputError(f"{folder} holds a thousand recordings of this second; choose another folder")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-import bpy
-
 
 def convert(source: str, target: str, fps: float) -> None:
     """Read the skinned person with its animation and write both, a key each frame."""
+    import bpy
+
     bpy.ops.wm.read_factory_settings(use_empty=True)
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = round(fps), round(fps) / fps

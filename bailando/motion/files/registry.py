@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from bailando.motion.motion import Motion
 
 
+TAKE_SUFFIX = ".take"
+"""Recordings of live runs, from which all these files can be made (`bailando.motion.files.take`)."""
+
+
 @dataclass(frozen=True)
 class FileFormat:
     """A kind of motion file.

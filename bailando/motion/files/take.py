@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bailando.errors import InputError, OutputError
+from bailando.motion.files.registry import TAKE_SUFFIX
 from bailando.motion.motion import MAX_FRAMES, Motion
 from bailando.motion.rotations import normalize, slerp
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 
-SUFFIX = ".take"
 RECORD = np.dtype(
     [
         ("number", "<i8"),
@@ -107,7 +107,9 @@ def read_take(path: str | os.PathLike[str]) -> Motion:
             skeleton, fps = _read_header(header, path)
             content = stream.read(MAX_FRAMES * RECORD.itemsize)
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}); give the path of a {SUFFIX} file") from None
+        raise InputError(
+            f"cannot read {path} ({error.strerror}); give the path of a {TAKE_SUFFIX} file"
+        ) from None
     records = np.frombuffer(content, RECORD, count=len(content) // RECORD.itemsize)
     numbers = records["number"]
     if not len(records):
@@ -127,7 +129,7 @@ def _read_header(line: bytes, path: Path) -> tuple[Skeleton, float]:
         if not 1.0 <= fps <= 1000.0 or skeleton.joint_count != len(JOINT_NAMES):
             raise ValueError("out of range")
     except (ValueError, TypeError, KeyError, InputError):
-        raise InputError(f"{path} is no recording of bailando-live; expected a {SUFFIX} file") from None
+        raise InputError(f"{path} is no recording of bailando-live; expected a {TAKE_SUFFIX} file") from None
     return skeleton, fps
 
 
