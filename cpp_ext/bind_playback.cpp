@@ -29,7 +29,7 @@ Hand `address` and `userdata` to PortAudio and keep this object alive until the 
         .def_property_readonly("underruns", &Playback::underruns, "Frames of silence for want of samples.")
         .def_property_readonly("skipped", &Playback::skipped, "Samples jumped over, because their time was over.")
         .def_property_readonly("error_ns", &Playback::error_ns,
-                               "How late the last block would have begun, before it was set right.");
+                               "How late the sound is, the mean of about a second.");
 }
 
 }  // namespace bailando

@@ -17,7 +17,7 @@ namespace bailando {
 
 // Sample k of the ring is to sound at base + k / rate. The card's own clock runs a little faster or
 // slower, so the samples are read at up to 0.2 % more or less than their rate, between samples by a
-// cubic through the four nearest; only what is off by more than 0.1 s is jumped over.
+// cubic through the four nearest; only what stays off by more than 0.1 s is jumped over.
 class Playback {
    public:
     // Any thread, before the stream starts. The ring must outlive this object and have one channel.
@@ -33,7 +33,9 @@ class Playback {
         auto& self = *static_cast<Playback*>(userdata);
         const double ahead_s =
             time != nullptr && time->output_dac_time_s > 0.0 ? time->output_dac_time_s - time->current_time_s : 0.0;
-        const std::int64_t sounds_ns = now_ns() + static_cast<std::int64_t>(ahead_s * 1e9);
+        // Some drivers tell of seconds after an underrun; no device is that far ahead.
+        const double believed_s = std::clamp(ahead_s, 0.0, kMaxAheadSeconds);
+        const std::int64_t sounds_ns = now_ns() + static_cast<std::int64_t>(believed_s * 1e9);
         self.fill(static_cast<float*>(output), frames, sounds_ns);
         return pa::kContinue;
     }
@@ -48,6 +50,7 @@ class Playback {
     std::int64_t error_ns() const noexcept { return error_ns_.load(std::memory_order_relaxed); }
 
    private:
+    static constexpr double kMaxAheadSeconds = 0.5;
     static constexpr double kJumpSeconds = 0.1;
     static constexpr double kMaxStretch = 0.002;
     static constexpr double kSettleSeconds = 2.0;
@@ -59,14 +62,19 @@ class Playback {
         double stretch = 1.0;
         if (base_ns != 0) {
             const double wanted = static_cast<double>(sounds_ns - base_ns) * 1e-9 * rate_hz_;
-            double error = wanted - position();
-            error_ns_.store(static_cast<std::int64_t>(error / rate_hz_ * 1e9), std::memory_order_relaxed);
-            if (std::abs(error) > kJumpSeconds * rate_hz_) playing_ = false;
-            if (!playing_) error = begin_at(error);
+            const double error = wanted - position();
+            // Drivers are not sure when a block will sound; only what lasts for a second is followed.
+            error_ += (error - error_) * std::min(1.0, static_cast<double>(frames) / rate_hz_);
+            if (std::abs(error_) > kJumpSeconds * rate_hz_) playing_ = false;
+            if (!playing_) error_ = begin_at(error);
+            error_ns_.store(static_cast<std::int64_t>(error_ / rate_hz_ * 1e9), std::memory_order_relaxed);
             // What is still ahead of its time waits in silence.
-            silent = playing_ ? 0 : static_cast<std::size_t>(std::clamp(-error, 0.0, static_cast<double>(frames)));
-            if (silent < frames) playing_ = true;
-            stretch += std::clamp(error / (kSettleSeconds * rate_hz_), -kMaxStretch, kMaxStretch);
+            silent = playing_ ? 0 : static_cast<std::size_t>(std::clamp(-error_, 0.0, static_cast<double>(frames)));
+            if (!playing_ && silent < frames) {
+                playing_ = true;
+                error_ = 0.0;
+            }
+            stretch += std::clamp(error_ / (kSettleSeconds * rate_hz_), -kMaxStretch, kMaxStretch);
         }
         std::fill_n(output, silent * channels_, 0.0F);
         for (std::size_t frame = silent; frame < frames; ++frame) {
@@ -116,6 +124,7 @@ class Playback {
     std::array<float, 4> history_{};
     std::uint64_t consumed_ = 0;
     double fraction_ = 1.0;
+    double error_ = 0.0;  // samples, smoothed
     bool playing_ = false;
     std::atomic<std::int64_t> base_ns_{0};
     std::atomic<std::uint64_t> callbacks_{0};

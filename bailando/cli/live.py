@@ -39,6 +39,10 @@ def _live(arguments: Sequence[str]) -> int:
     options = parser.parse_args(with_config(parser, arguments))
     if options.list_devices:
         return _list_devices()
+    if options.latency_test:
+        from bailando.cli.live_latency import run_latency_test
+
+        return run_latency_test(options)
     from bailando.engine.dancer import Dancer
     from bailando.engine.performance import new_controls
     from bailando.engine.runner import LiveOptions, LiveRunner

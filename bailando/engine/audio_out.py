@@ -11,7 +11,7 @@ from bailando.engine.sources import NS_PER_SECOND, Samples
 from bailando.errors import DeviceError
 
 _CHANNELS = 2
-_SPARE_SECONDS = 12
+_ROOM_S = 12.0
 _BLOCKS_PER_SECOND = 100
 _CLOSE_TIMEOUT_S = 2.0
 _REOPEN_PAUSE_NS = 2 * NS_PER_SECOND
@@ -29,6 +29,8 @@ class AudioOutput:
         Index, part of the name, or ``default``.
     sample_rate_hz : int
         Rate of the samples, which the device must take.
+    room_s : float
+        How much sound may wait for its turn: more than the longest delay.
 
     Attributes
     ----------
@@ -43,10 +45,10 @@ class AudioOutput:
         If PortAudio is missing or there is no such device.
     """
 
-    def __init__(self, wanted: str, sample_rate_hz: int) -> None:
+    def __init__(self, wanted: str, sample_rate_hz: int, room_s: float = _ROOM_S) -> None:
         self._wanted = wanted
         self._rate_hz = sample_rate_hz
-        self._ring = SampleRing(_SPARE_SECONDS * sample_rate_hz)
+        self._ring = SampleRing(int(room_s * sample_rate_hz))
         self._playback = PlaybackCallback(self._ring, sample_rate_hz, _CHANNELS)
         self._stream: Any = None
         self._try_again_ns = 0
@@ -61,7 +63,7 @@ class AudioOutput:
 
     @property
     def error_ms(self) -> float:
-        """How late the last block would have sounded, had it not been set right."""
+        """How late the sound is against the motion, the mean of about a second."""
         return self._playback.error_ns / 1e6
 
     def start(self) -> None:

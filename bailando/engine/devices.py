@@ -27,9 +27,10 @@ _RING_SECONDS = 2
 _BLOCKS_PER_SECOND = 100
 _POLL_S = 0.003
 _FIRST_BLOCKS = 5
+_SETTLING_NS = 400_000_000
 _FIRST_BLOCK_TIMEOUT_NS = 5_000_000_000
 _STALL_NS = 500_000_000
-_MAX_LATENCY_S = 1.0
+_MAX_LATENCY_S = 0.1  # PulseAudio's plug-in for ALSA tells of several tenths that are not there
 DEFAULT_DEVICE = "default"
 
 
@@ -239,7 +240,7 @@ class DeviceSource:
     def _wait_for_first_blocks(self) -> None:
         """Wait, learn the device's latency and set the clock."""
         stamps: list[Stamp] = []
-        while len(stamps) < _FIRST_BLOCKS and not self._stopped.wait(_POLL_S):
+        while not _settled(stamps) and not self._stopped.wait(_POLL_S):
             stamps += self._capture.take_stamps()
             if now_ns() - self._started_ns > _FIRST_BLOCK_TIMEOUT_NS:
                 self.close()
@@ -253,8 +254,17 @@ class DeviceSource:
         self._knows_recording_time = bool(stamps) and len(beyond_block_s) == len(stamps)
         if self._knows_recording_time:
             self._latency_ns = max(0, round(float(np.median(beyond_block_s)) * NS_PER_SECOND))
-        for stamp in stamps:
-            self._observe(stamp)
+        if stamps:
+            # Drivers hand over their first blocks late and in a burst: the earliest of all is the truest.
+            self._observe(
+                min(stamps, key=lambda stamp: stamp[4] - stamp[0] * NS_PER_SECOND // self.sample_rate_hz)
+            )
+            self._pending_silence = stamps[-1][1]
+
+
+def _settled(stamps: list[Stamp]) -> bool:
+    """Whether enough blocks came, for long enough, to know the device's clock."""
+    return len(stamps) >= _FIRST_BLOCKS and now_ns() - stamps[0][4] > _SETTLING_NS
 
 
 def forget_devices() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,12 @@ class Performance:
             Mono, at `sample_rate_hz`.
         """
         return [chunk for (chunk,) in self._ensemble.feed(samples)]
+
+    def fork(self, dancer: Dancer) -> Performance:
+        """Return an independent performance of the same dancer that goes on from here alike."""
+        other = Performance(dancer, self.session.fork())
+        other._ensemble.listener = deepcopy(self._ensemble.listener)
+        return other
 
     def finish(self) -> list[MotionChunk]:
         """End the sound: return the chunks that were waiting for more of it, which is silence now."""

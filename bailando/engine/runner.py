@@ -98,6 +98,9 @@ class LiveRunner:
     ----------
     controls : Controls
         What may be changed meanwhile, from any thread.
+    on_token : callable or None
+        Called on the dance thread for each token: its first frame, when it was ready (ns), and how long
+        it took (ns).
 
     Raises
     ------
@@ -128,6 +131,7 @@ class LiveRunner:
         self._timelines = [Timeline(dancer.skeleton) for _ in sessions]
         self._output = Output(_for_each(sinks, len(sessions)))
         self._meter = RunMeter(self._ensemble, self._timelines, source, self._output, dancer.watchdog)
+        self.on_token: Callable[[int, int, int], None] | None = None
         self._stop = threading.Event()
         self._failure: BaseException | None = None
 
@@ -239,8 +243,11 @@ class LiveRunner:
         for chunks in ready:
             for timeline, chunk in zip(self._timelines, chunks, strict=True):
                 timeline.put(chunk)
+            compute_ns = (ready_ns - started_ns) // len(ready)
+            if self.on_token is not None:
+                self.on_token(chunks[0].first_frame, ready_ns, compute_ns)
             if first_frame := chunks[0].first_frame:
-                self._meter.compute.record((ready_ns - started_ns) // len(ready))
+                self._meter.compute.record(compute_ns)
                 self._meter.latency.record(ready_ns - frame_due_ns(self._source.origin_ns, first_frame))
 
     def _obey(self, control: Control) -> None:

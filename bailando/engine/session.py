@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -153,10 +154,9 @@ class Session:
         self._decoder_state: Any = backend.initial_state("decoder_step")
         self._energy = EnergyState()
         self._last_pose: tuple[Float32Array, Float32Array] | None = None
-        self._gpt_state: Any = None
         self._root: RootState | PositionsState = RootState()
+        self._gpt_state: Any = None
         self._beginning = self._cut = False
-        self._codes = (0, 0)
         self._begin()
         self.rejected_logits = 0
         self.rejected_poses = 0
@@ -192,10 +192,9 @@ class Session:
         self._seed = seed
 
     def reset(self) -> None:
-        """Dance from the next token on as a fresh session of this seed would, and hear no more before.
+        """Dance from the next token on as a fresh session of this seed; frame numbers go on.
 
-        Only the numbers of the frames go on. A bundle with look-ahead keeps its decoder's memory, so
-        that no frame is lost.
+        A bundle with look-ahead keeps its decoder's memory, so that no frame is lost.
         """
         if not self._manifest.lookahead_tokens:
             self._decoder_state = self._backend.initial_state("decoder_step")
@@ -283,6 +282,12 @@ class Session:
         self._options = snapshot.options
         self.rejected_logits = snapshot.rejected_logits
         self.rejected_poses = snapshot.rejected_poses
+
+    def fork(self) -> Session:
+        """Return an independent session that goes on from here alike."""
+        other = copy(self)
+        other.restore(self.snapshot())
+        return other
 
     def _begin(self) -> None:
         """Forget the music heard and the codes danced, and stand on the place."""

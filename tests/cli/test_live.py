@@ -302,6 +302,7 @@ def test_missing_bundle(tmp_path: Path) -> None:
         (["--silence-threshold", "3"], "silence threshold"),
         (["--loop", "--at-end", "next"], "exclude"),
         (["--dancers", "0"], "1 to 32"),
+        (["--latency-test"], "--audio-out"),
         (["--control", "99999"], "65535"),
     ],
 )

@@ -141,3 +141,38 @@ def test_other_default_device_is_heard(server: PulseServer, bundle_path: Path) -
         process.terminate()
         process.communicate(timeout=20)
     assert heard["connected"]
+
+
+def test_latency_is_measured_through_the_loop_of_a_sound_server(
+    server: PulseServer, bundle_path: Path
+) -> None:
+    server.environment |= {"PULSE_SINK": "first", "PULSE_SOURCE": "first.monitor"}
+    command = [*LIVE, "--latency-test", "--audio-out", "pulse", "--audio-device", "pulse", "--json"]
+    command += ["--model", str(bundle_path), "--delay", "300"]
+    result = subprocess.run(
+        command, env=server.environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    report = json.loads(result.stdout)
+    assert report["heard"] >= 0.7 * report["clicks"]  # a loaded machine's server drops some
+    assert report["moved"] > 0
+    total = report["latency"]["total"]
+    # Not before the delay asked for, and not later than that, a token, and what the server adds.
+    assert 150.0 < total["p50"] < 2000.0
+    parts = sum(report["latency"][part]["p50"] for part in ("device", "features", "model", "queue and send"))
+    assert parts == pytest.approx(total["p50"], abs=0.4 * total["p50"])
+
+
+def test_latency_test_says_when_no_click_comes_back(server: PulseServer, bundle_path: Path) -> None:
+    server.environment |= {"PULSE_SINK": "first", "PULSE_SOURCE": "second.monitor"}
+    command = [*LIVE, "--latency-test", "--audio-out", "pulse", "--audio-device", "pulse"]
+    result = subprocess.run(
+        [*command, "--model", str(bundle_path)],
+        env=server.environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "clicks came back from" in result.stderr

@@ -141,3 +141,14 @@ def test_samples_at_the_feature_rate_can_be_danced_directly(dancer: Dancer) -> N
     motion = generate_samples(dancer, song(1.0), dancer.session(seed=5))
     expected = np.concatenate([chunk.root_position for chunk in perform(dancer, song(1.0))])[:60]
     np.testing.assert_array_equal(motion.root_position, expected)
+
+
+def test_fork_goes_on_alike_and_apart(dancer: Dancer) -> None:
+    one = Performance(dancer, dancer.session(seed=5))
+    one.feed(song()[:30_000])
+    other = one.fork(dancer)
+    expected = one.feed(song()[30_000:60_000])
+    for chunk, forked in zip(expected, other.feed(song()[30_000:60_000]), strict=True):
+        np.testing.assert_array_equal(chunk.positions, forked.positions)
+    whole = perform(dancer, song())
+    np.testing.assert_array_equal(whole[18].positions, expected[-1].positions)
