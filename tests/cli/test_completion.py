@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec("shtab") is None, reaso
 @pytest.mark.parametrize(
     ("command", "typed", "expected"),
     [
-        ("bailando-live", "--aud", "--audio-device"),
+        ("bailando-live", "--audio-d", "--audio-device"),
         ("bailando-generate", "--form", "--format"),
         ("bailando-doctor", "--no-a", "--no-audio"),
     ],
