@@ -33,9 +33,7 @@ class Playback {
         auto& self = *static_cast<Playback*>(userdata);
         const double ahead_s =
             time != nullptr && time->output_dac_time_s > 0.0 ? time->output_dac_time_s - time->current_time_s : 0.0;
-        // Some drivers tell of seconds after an underrun; no device is that far ahead.
-        const double believed_s = std::clamp(ahead_s, 0.0, kMaxAheadSeconds);
-        const std::int64_t sounds_ns = now_ns() + static_cast<std::int64_t>(believed_s * 1e9);
+        const std::int64_t sounds_ns = now_ns() + static_cast<std::int64_t>(ahead_s * 1e9);
         self.fill(static_cast<float*>(output), frames, sounds_ns);
         return pa::kContinue;
     }
@@ -50,7 +48,6 @@ class Playback {
     std::int64_t error_ns() const noexcept { return error_ns_.load(std::memory_order_relaxed); }
 
    private:
-    static constexpr double kMaxAheadSeconds = 0.5;
     static constexpr double kJumpSeconds = 0.1;
     static constexpr double kMaxStretch = 0.002;
     static constexpr double kSettleSeconds = 2.0;
