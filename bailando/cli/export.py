@@ -131,7 +131,9 @@ def _add_official(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--official-vqvae", type=Path, metavar="V.pt", help="pose VQ-VAE with its root decoder"
     )
-    group.add_argument("--official-gpt", type=Path, metavar="G.pt", help="GPT, with or without critic")
+    group.add_argument(
+        "--official-gpt", type=Path, metavar="G.pt", help="GPT, with or without critic or music transformer"
+    )
     group.add_argument(
         "--lookahead-tokens",
         type=int,

@@ -18,7 +18,7 @@ from bailando.errors import BundleError
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 from bailando.music.features import FeatureSpec
-from bailando.music.published_features import PublishedSpec
+from bailando.music.published_frames import read_published
 
 _PLAYABLE = {REPRESENTATION: (UPPER_CHANNELS, LOWER_CHANNELS), POSITIONS: (POSITIONS_UPPER, POSITIONS_LOWER)}
 
@@ -45,7 +45,7 @@ class Dancer:
         The body it moves.
     feature_spec : FeatureSpec
         The music features it hears, 60 times a second.
-    published_spec : PublishedSpec or None
+    published_spec : PublishedSpec, PublishedFrameSpec or None
         For the published models: how their features, one vector a token, come of the same sound.
     """
 
@@ -53,7 +53,7 @@ class Dancer:
         self.manifest = bundle.manifest
         self.backend = backend
         self.skeleton = Skeleton.from_dict(self.manifest.skeleton)
-        self.published_spec = PublishedSpec.read(self.manifest.features)
+        self.published_spec = read_published(self.manifest.features)
         self.feature_spec = (
             FeatureSpec.from_dict(dict(self.manifest.features))
             if self.published_spec is None

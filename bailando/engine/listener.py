@@ -12,7 +12,6 @@ from bailando.engine.dancer import Dancer
 from bailando.engine.silence import DEFAULT_THRESHOLD_DB, SilenceGate
 from bailando.engine.tempo import TempoOverride
 from bailando.music.features import REFERENCE_BPM, FeatureExtractor
-from bailando.music.published_features import PublishedFeatures
 
 Float32Array = NDArray[np.float32]
 
@@ -90,7 +89,7 @@ class Listener:
         self._hops: Float32Array = np.empty((0, spec.hop_length), np.float32)
         self._frames = 0
         published = dancer.published_spec
-        self._published = None if published is None else PublishedFeatures(published)
+        self._published = None if published is None else published.extractor()
 
     def hear(self, samples: NDArray[np.floating[Any]]) -> None:
         """Take samples (n,), mono, at `sample_rate_hz`: whole hops become features, the rest waits."""

@@ -35,6 +35,7 @@ from bailando.export.official_measure import (
     choose_lookahead,
     feature_approximation,
     published_tokens,
+    resample,
     truncation_errors,
 )
 from bailando.export.official_models import OfficialGPT, OfficialVQVAE
@@ -57,14 +58,17 @@ from bailando.motion.rotations import about_axis
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 from bailando.music.audio import load_mono
 from bailando.music.features import FeatureSpec
-from bailando.music.published_features import DIM, LAG_TOKENS, PublishedSpec
+from bailando.music.published_features import DIM, PublishedSpec
+from bailando.music.published_frames import FRAME_DIM, FRAMES, PADDING_TOKENS, TOKEN_DIM, PublishedFrameSpec
 
-# So many tokens of sound later, our features are about the frame that the published model hears when it
-# predicts a token.
-MUSIC_LEAD = 1 + LAG_TOKENS
+Spec = PublishedSpec | PublishedFrameSpec
+
+# Songs are measured with at this rate, which holds all that the published features hear.
+_SONG_HZ = 48000
 _DANCE_STEPS = WINDOW_STEPS + STEPS_PAST_CAPACITY
 _START_FRAMES = 64
 _ARMS_DOWN_RAD = 1.2
+_CREDIT = {PublishedSpec: "Siyao et al., CVPR 2022", PublishedFrameSpec: "Siyao et al., TPAMI 2023"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,8 @@ class OfficialOptions:
     shift : int, optional
         Window of the GPT: None slides by one step, s cuts a full window back to s steps.
     rhythm : bool
-        Feed onset, beat and tempogram; False leaves them zero, as in the published training.
+        Feed onset, beat and tempogram; False leaves them zero, as in the published training. A GPT with a
+        music transformer always hears them: at its rate they were not zero.
     music : Path, optional
         Song to measure with; without one a synthetic song.
     opset : int
@@ -124,9 +129,10 @@ def export_official(
     check_replaceable(path)
     vqvae, gpt = load_vqvae(vqvae_path), load_gpt(gpt_path)
     _check_pair(vqvae, gpt)
-    spec = PublishedSpec(FeatureSpec(), options.rhythm)
+    spec = _spec(gpt, options)
     song = _song(options, spec)
-    run = _run(published_tokens(spec, song), start_codes(vqvae))
+    heard = resample(song, _SONG_HZ, spec.base.sample_rate_hz)
+    run = _run(published_tokens(spec, heard)[spec.lead_tokens :], start_codes(vqvae))
     gpt_graph = official_gpt_graph(gpt, shift=options.shift)
     truncation = _truncation(vqvae, gpt_graph, run)
     lookahead = choose_lookahead(truncation) if options.lookahead is None else options.lookahead
@@ -151,8 +157,20 @@ def _check_pair(vqvae: OfficialVQVAE, gpt: OfficialGPT) -> None:
             f"the VQ-VAE has {sizes[0]} and {sizes[1]} codes, the GPT {config.codebook_size}: give two "
             "checkpoints of one training"
         )
-    if gpt.music_context is None and config.music_dim != DIM:
-        raise ExportError(f"the GPT hears {config.music_dim} features, the published ones are {DIM}")
+    if gpt.music_context is None:
+        heard, published = config.music_dim, DIM
+    else:
+        heard, published = gpt.music_context.config.features, FRAME_DIM
+        frames = gpt.music_context.config.frames_per_token
+        if frames != FRAMES:
+            raise ExportError(f"the music transformer joins {frames} frames, the published one {FRAMES}")
+    if heard != published:
+        raise ExportError(f"the GPT hears {heard} features, the published ones are {published}")
+
+
+def _spec(gpt: OfficialGPT, options: OfficialOptions) -> Spec:
+    base = FeatureSpec()
+    return PublishedSpec(base, options.rhythm) if gpt.music_context is None else PublishedFrameSpec(base)
 
 
 def start_codes(vqvae: OfficialVQVAE) -> tuple[int, int]:
@@ -171,20 +189,19 @@ def start_codes(vqvae: OfficialVQVAE) -> tuple[int, int]:
     return int(upper[0, middle]), int(lower[0, middle])
 
 
-def _song(options: OfficialOptions, spec: PublishedSpec) -> NDArray[np.float32]:
-    rate = spec.base.sample_rate_hz
-    seconds = (_DANCE_STEPS + MUSIC_LEAD + 1) * 8 * spec.base.hop_length / rate
+def _song(options: OfficialOptions, spec: Spec) -> NDArray[np.float32]:
+    seconds = (_DANCE_STEPS + spec.lead_tokens + 1) * 8 / spec.base.frame_rate_hz
     if options.music is None:
-        return synthetic_song(seconds, rate)
-    song = load_mono(options.music, rate)[: int(4 * seconds * rate)]
-    if len(song) < seconds * rate:
+        return synthetic_song(seconds, _SONG_HZ)
+    song = load_mono(options.music, _SONG_HZ)[: int(4 * seconds * _SONG_HZ)]
+    if len(song) < seconds * _SONG_HZ:
         raise ExportError(f"{options.music} is shorter than {seconds:.0f} s: use a longer song")
     return song
 
 
 def _run(tokens: NDArray[np.float32], start: tuple[int, int]) -> GPTRun:
     return GPTRun(
-        music=tokens[MUSIC_LEAD : MUSIC_LEAD + _DANCE_STEPS, None],
+        music=tokens[:_DANCE_STEPS, None],
         upper_start=np.array([start[0]]),
         lower_start=np.array([start[1]]),
         style=np.zeros(1, np.int64),
@@ -225,7 +242,7 @@ def _validate(
         comparison.require(name)
     dance = record_dance(runners["gpt_step"], runners["decoder_step"], run, temperature=0.0)
     starts = torch.from_numpy(run.upper_start), torch.from_numpy(run.lower_start)
-    music = torch.from_numpy(np.ascontiguousarray(run.music[:, 0]))[None]
+    music = torch.from_numpy(_published_music(gpt, run.music[:, 0]))[None]
     published = generate_greedily(gpt, music, *starts, steps=len(run.music) - 1, shift=shift)
     for half, codes in zip(("upper", "lower"), published, strict=True):
         ours = np.concatenate([step[f"{half}_code"] for step in dance.decoder_feed])
@@ -235,6 +252,14 @@ def _validate(
             )
     feeds = {"gpt_step": dance.gpt_feed, "decoder_step": dance.decoder_feed}
     return comparisons, time_steps_ms({"fp32": models}, feeds)["fp32"]
+
+
+def _published_music(gpt: OfficialGPT, tokens: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what `generate_greedily` takes for the music (T, M) of as many steps."""
+    if gpt.music_context is None:
+        return np.ascontiguousarray(tokens)
+    first, newest = tokens[0, :-TOKEN_DIM], tokens[:, -TOKEN_DIM:]
+    return np.concatenate([first, newest.ravel()]).reshape(-1, FRAME_DIM)
 
 
 def _record(
@@ -251,21 +276,36 @@ def _record(
     }
 
 
-def _approximations(spec: PublishedSpec, song: NDArray[np.float32]) -> dict[str, Any]:
-    return {
-        "features": feature_approximation(spec, song, lag=LAG_TOKENS),
-        "rhythm": "computed" if spec.rhythm else "zero, as in the published training",
-        "features_note": "windows end with their token, running maxima for those of the file, harmonic and "
-        "percussive parts by medians over the past, chroma from the spectrum, beats of the live tracker",
+def _approximations(spec: Spec, song: NDArray[np.float32]) -> dict[str, Any]:
+    measured = {"features": feature_approximation(spec, song, _SONG_HZ)}
+    common = {
         "pose_note": "bones of the default skeleton along the published joints' directions; contacts from "
         "height and speed; the floor where the feet were lowest",
         "start_note": "codes of a standing body; the published evaluation starts from recorded dances",
+    }
+    if isinstance(spec, PublishedSpec):
+        return {
+            **measured,
+            "rhythm": "computed" if spec.rhythm else "zero, as in the published training",
+            "features_note": "windows end with their token, running maxima for those of the file, harmonic "
+            "and percussive parts by medians over the past, chroma from the spectrum, beats of the live "
+            "tracker",
+            **common,
+        }
+    return {
+        **measured,
+        "rhythm": "computed",
+        "features_note": "running maxima for those of the file, bands above the engine's sound guessed from "
+        "those below, chroma from a spectrum of 0.53 s, beats of the live tracker",
+        "music_note": f"the music transformer runs anew over the window with {PADDING_TOKENS} tokens to "
+        "either side, exactly as published, and waits for them; before the first token stands the first",
+        **common,
     }
 
 
 def _manifest(
     vqvae: OfficialVQVAE,
-    spec: PublishedSpec,
+    spec: Spec,
     graphs: dict[str, StepGraph],
     models: dict[str, onnx.ModelProto],
     record: dict[str, Any],
@@ -281,7 +321,7 @@ def _manifest(
         frame_rate_hz=60,
         frames_per_token=vqvae.lower.config.frames_per_code,
         lookahead_tokens=lookahead,
-        music_lead_tokens=MUSIC_LEAD,
+        music_lead_tokens=spec.lead_tokens,
         skeleton=Skeleton.default().to_dict(),
         pose=PoseSpec(REPRESENTATION, UPPER_CHANNELS, LOWER_CHANNELS),
         features=spec.to_dict(),
@@ -295,7 +335,7 @@ def _manifest(
         },
         engines=(),
         validation=record,
-        data=(DataSource("published checkpoints", "as their authors state", "Siyao et al., CVPR 2022"),),
+        data=(DataSource("published checkpoints", "as their authors state", _CREDIT[type(spec)]),),
         licence="that of the checkpoints, which their authors give for non-commercial use",
         files={},
     )

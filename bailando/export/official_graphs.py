@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bailando.errors import ExportError
 from bailando.export.graphs import StepGraph
 from bailando.export.official_models import OfficialGPT, OfficialVQVAE
 from bailando.export.official_sampling import WINDOW_STEPS, window_steps
+from bailando.models.attention import TransformerBlock
 from bailando.models.gpt import STREAMS, CrossConditionalGPT
+from bailando.models.music_context import MusicContext
 from bailando.models.streaming import (
     ResidualBlock,
     StreamingConv1d,
@@ -25,6 +26,7 @@ from bailando.models.streaming import (
     StreamingModule,
 )
 from bailando.models.vqvae import PoseDecoder
+from bailando.music.published_frames import CONTEXT_TOKENS
 
 Interval = tuple[int, int]
 
@@ -70,14 +72,24 @@ class WindowGPTStep(nn.Module):
         kept = (slot + self.drops[step][:, None]).clamp_max(WINDOW_STEPS - 1)
         place = self.places[step]
         newest = slot == place[:, None]
+        heard = self._hear(music, music_window, place, self.drops[step])
         upper = torch.where(newest, upper_code[:, None], upper_window.gather(1, kept))
         lower = torch.where(newest, lower_code[:, None], lower_window.gather(1, kept))
-        wide = kept[:, :, None].expand(-1, -1, music.shape[1])
-        heard = torch.where(newest[:, :, None], music[:, None], music_window.gather(1, wide))
-        logits = self._logits(heard, upper, lower, place)
+        logits = self._logits(self._understand(heard, place), upper, lower, place)
         following = step + 1
         following = torch.where(following == len(self.places), self.wrap, following)
         return *logits, heard, upper, lower, following
+
+    def _hear(self, music: Tensor, window: Tensor, place: Tensor, drops: Tensor) -> Tensor:
+        """Return the music window after the step's own music ``[B, music_dim]`` went in at `place`."""
+        slot = torch.arange(WINDOW_STEPS, device=place.device)[None]
+        kept = (slot + drops[:, None]).clamp_max(WINDOW_STEPS - 1)
+        wide = kept[:, :, None].expand(-1, -1, music.shape[1])
+        return torch.where((slot == place[:, None])[:, :, None], music[:, None], window.gather(1, wide))
+
+    def _understand(self, heard: Tensor, place: Tensor) -> Tensor:
+        """Return what the GPT takes as music ``[B, 28, music_dim]``; after `place` it may be anything."""
+        return heard
 
     def _logits(self, music: Tensor, upper: Tensor, lower: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         """Return both logits ``[B, codes]`` at `place`; what lies after it is masked by causality."""
@@ -88,6 +100,52 @@ class WindowGPTStep(nn.Module):
         at = place[:, None, None, None].expand(-1, len(STREAMS), -1, hidden.shape[-1])
         _, upper_last, lower_last = self.gpt.norm(hidden.gather(2, at).squeeze(2)).unbind(1)
         return self.gpt.upper_head(upper_last), self.gpt.lower_head(lower_last)
+
+
+class MusicWindowGPTStep(WindowGPTStep):
+    """`WindowGPTStep` with Bailando++'s music transformer, which runs anew over its window as well.
+
+    What it says of a token changes as the window slides, because the published procedure cuts its music
+    five tokens before and after the window: so the state holds the features themselves.
+
+    ``music`` is ``[B, 11 * token]``: of the token that the step predicts and five to either side, oldest
+    first. ``music_window`` is ``[B, 38, token]``, from five tokens before the window's first step.
+    """
+
+    def __init__(self, gpt: CrossConditionalGPT, context: MusicContext, shift: int | None) -> None:
+        super().__init__(gpt, shift)
+        self.context = context
+        self.heard_tokens = WINDOW_STEPS + CONTEXT_TOKENS - 1
+
+    def _hear(self, music: Tensor, window: Tensor, place: Tensor, drops: Tensor) -> Tensor:
+        """Return the window ``[B, 38, token]`` after the new music, which ends ten tokens after `place`."""
+        slot = torch.arange(self.heard_tokens, device=place.device)[None]
+        kept = (slot + drops[:, None]).clamp_max(self.heard_tokens - 1)
+        since = slot - place[:, None]
+        newest = music.reshape(music.shape[0], CONTEXT_TOKENS, -1)
+        width = newest.shape[2]
+        given = newest.gather(1, _wide(since.clamp(0, CONTEXT_TOKENS - 1), width))
+        is_given = (since >= 0) & (since < CONTEXT_TOKENS)
+        return torch.where(is_given[:, :, None], given, window.gather(1, _wide(kept, width)))
+
+    def _understand(self, heard: Tensor, place: Tensor) -> Tensor:
+        """Return the music ``[B, 28, width]`` of the steps; what lies after `place` is rubbish."""
+        config = self.context.config
+        frames = heard.reshape(heard.shape[0], -1, config.features)
+        frame = torch.arange(frames.shape[1], device=place.device)
+        distance = (frame[:, None] - frame[None, :]).abs()
+        exists = frame[None, :] < (place[:, None] + CONTEXT_TOKENS) * config.frames_per_token
+        # Frames after the end see themselves, so that none sees nothing; nobody else sees them.
+        mask = ((distance <= config.reach)[None] & exists[:, None, :]) | (distance == 0)[None]
+        x = self.context.embedding(frames)
+        for block in self.context.blocks:
+            x = cast(TransformerBlock, block)(x, mask[:, None])
+        joined = self.context.downsample(x.reshape(x.shape[0], self.heard_tokens, -1))
+        return cast(Tensor, joined[:, config.padding_tokens : config.padding_tokens + WINDOW_STEPS])
+
+
+def _wide(index: Tensor, width: int) -> Tensor:
+    return index[:, :, None].expand(-1, -1, width)
 
 
 class WindowDecoder(nn.Module):
@@ -218,33 +276,29 @@ class WindowDecoderStep(nn.Module):
 
 
 def official_gpt_graph(model: OfficialGPT, batch: int = 1, shift: int | None = None) -> StepGraph:
-    """Return the published GPT's step for `batch` dancers.
+    """Return the published GPT's step for `batch` dancers, with its music transformer where it has one."""
+    context = model.music_context
+    if context is None:
+        width = model.gpt.config.music_dim
+        music, window = torch.zeros(batch, width), torch.zeros(batch, WINDOW_STEPS, width)
+        return _gpt_graph(WindowGPTStep(model.gpt, shift), music, window)
+    module = MusicWindowGPTStep(model.gpt, context, shift)
+    width = context.config.frames_per_token * context.config.features
+    music, window = torch.zeros(batch, CONTEXT_TOKENS * width), torch.zeros(batch, module.heard_tokens, width)
+    return _gpt_graph(module, music, window)
 
-    Raises
-    ------
-    ExportError
-        If it has a music transformer, whose outputs need music of the future.
-    """
-    if model.music_context is not None:
-        raise ExportError(
-            "this GPT has a music transformer that hears 0.67 s ahead, and no live step: export a GPT "
-            "without one, or generate offline with bailando.export.official_sampling.generate_greedily"
-        )
-    config = model.gpt.config
-    code = torch.zeros(batch, dtype=torch.int64)
-    window = torch.zeros(batch, WINDOW_STEPS, dtype=torch.int64)
+
+def _gpt_graph(module: WindowGPTStep, music: Tensor, music_window: Tensor) -> StepGraph:
+    """Return the graph of a step that takes `music` ``[B, M]`` and keeps `music_window` beside the codes."""
+    code = torch.zeros(music.shape[0], dtype=torch.int64)
+    window = torch.zeros(music.shape[0], WINDOW_STEPS, dtype=torch.int64)
     return StepGraph(
         name="gpt_step",
-        module=WindowGPTStep(model.gpt, shift).eval().requires_grad_(False),
-        inputs={
-            "music": torch.zeros(batch, config.music_dim),
-            "upper_code": code,
-            "lower_code": code.clone(),
-            "style": code.clone(),
-        },
+        module=module.eval().requires_grad_(False),
+        inputs={"music": music, "upper_code": code, "lower_code": code.clone(), "style": code.clone()},
         outputs=("upper_logits", "lower_logits"),
         state={
-            "music_window": torch.zeros(batch, WINDOW_STEPS, config.music_dim),
+            "music_window": music_window,
             "upper_window": window,
             "lower_window": window.clone(),
             "step": code.clone(),

@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 
 from bailando.export.official_graphs import WindowDecoderStep
 from bailando.export.official_models import LOWER_JOINTS, UPPER_JOINTS, OfficialVQVAE
+from bailando.music.audio import StreamResampler
 from bailando.music.features import FeatureExtractor
-from bailando.music.published_features import HOP, RATE_HZ, PublishedFeatures, PublishedSpec
+from bailando.music.published_features import HOP, LAG_TOKENS, RATE_HZ, PublishedSpec
+from bailando.music.published_frames import FRAME_DIM, FRAMES, ONSET_TOP_HZ, TOKEN_DIM, PublishedFrameSpec
+from bailando.music.published_frames import RATE_HZ as FRAME_RATE_HZ
 
 LOOKAHEADS = (0, 1, 2, 4, 6, 8, 12, 16, 25)
 FULL_LOOKAHEAD = 25
@@ -78,10 +81,12 @@ def choose_lookahead(errors: Mapping[int, float]) -> int:
     return min((n for n, error in errors.items() if error <= MAX_TRUNCATION), default=FULL_LOOKAHEAD)
 
 
-def published_tokens(spec: PublishedSpec, samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the causal features (tokens, 438) of a whole song at the base features' rate."""
+def published_tokens(
+    spec: PublishedSpec | PublishedFrameSpec, samples: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the causal features (tokens, spec.dim) of a whole song at the base features' rate."""
     frames = FeatureExtractor(spec.base).extract(samples)
-    published = PublishedFeatures(spec)
+    published = spec.extractor()
     token = 8 * spec.base.hop_length
     count = len(frames) // 8
     tokens = [
@@ -90,13 +95,17 @@ def published_tokens(spec: PublishedSpec, samples: NDArray[np.float32]) -> NDArr
     return np.array(tokens, np.float32).reshape(count, -1)
 
 
-def feature_approximation(spec: PublishedSpec, samples: NDArray[np.float32], lag: int) -> dict[str, Any]:
+def feature_approximation(
+    spec: PublishedSpec | PublishedFrameSpec, song: NDArray[np.float32], rate_hz: int
+) -> dict[str, Any]:
     """Compare the causal features with those that librosa computes on the whole file.
 
     Parameters
     ----------
-    lag : int
-        Tokens by which the causal features come after the published frame that they stand for.
+    spec
+        Either kind; onset, beat and tempogram are compared even where it leaves them zero.
+    song : (n,)
+        Mono, at `rate_hz`: not the engine's rate, so that what its sound has lost counts as well.
 
     Returns
     -------
@@ -106,14 +115,34 @@ def feature_approximation(spec: PublishedSpec, samples: NDArray[np.float32], lag
     """
     if find_spec("librosa") is None:
         return {"not_measured": "librosa is not installed"}
-    ours = published_tokens(PublishedSpec(spec.base, rhythm=True), samples)
-    offline = _offline_features(samples, spec.base.sample_rate_hz)
+    ours, offline, per_token = _both_features(spec, song, rate_hz)
+    lag, settling = LAG_TOKENS * per_token, _SETTLING_TOKENS * per_token
     end = min(len(ours), len(offline) + lag)
-    ours, theirs = ours[_SETTLING_TOKENS:end], offline[_SETTLING_TOKENS - lag : end - lag]
-    if len(ours) < _SETTLING_TOKENS:
-        return {"not_measured": f"{len(ours)} tokens of music are too few; give a longer --music"}
-    groups = {name: _compare(ours[:, columns], theirs[:, columns]) for name, columns in _GROUPS.items()}
-    return {"lag_tokens": lag, "tokens": len(ours), "groups": groups}
+    ours, theirs = ours[settling:end], offline[settling - lag : end - lag]
+    if len(ours) < settling:
+        return {"not_measured": f"{len(song) / rate_hz:.1f} s of music are too few; give a longer --music"}
+    # A tempogram at lag 0 alone tells only whether there was an onset at all.
+    groups = {name: columns for name, columns in _GROUPS.items() if columns.stop <= ours.shape[1]}
+    figures = {name: _compare(ours[:, columns], theirs[:, columns]) for name, columns in groups.items()}
+    return {"lag_tokens": LAG_TOKENS, "tokens": len(ours) // per_token, "groups": figures}
+
+
+def _both_features(
+    spec: PublishedSpec | PublishedFrameSpec, song: NDArray[np.float32], rate_hz: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64], int]:
+    """Return the causal features (n, F), librosa's (m, 438), and how many rows make a token."""
+    heard = resample(song, rate_hz, spec.base.sample_rate_hz)
+    if isinstance(spec, PublishedFrameSpec):
+        ours = published_tokens(spec, heard)[:, -TOKEN_DIM:].reshape(-1, FRAME_DIM)
+        return ours, _offline_features(song, rate_hz, FRAME_RATE_HZ, fmax=ONSET_TOP_HZ), FRAMES
+    ours = published_tokens(PublishedSpec(spec.base, rhythm=True), heard)
+    return ours, _offline_features(song, rate_hz, RATE_HZ), 1
+
+
+def resample(samples: NDArray[np.float32], rate_hz: int, to_hz: int) -> NDArray[np.float32]:
+    """Return a whole song at another rate, as the engine hears a file."""
+    resampler = StreamResampler(rate_hz, to_hz)
+    return np.concatenate([resampler.process(samples), resampler.finish()])
 
 
 def _compare(ours: NDArray[np.float32], theirs: NDArray[np.float64]) -> dict[str, float]:
@@ -124,16 +153,18 @@ def _compare(ours: NDArray[np.float32], theirs: NDArray[np.float64]) -> dict[str
     return {"rms_over_deviation": round(error, 3), "correlation": round(correlation, 3)}
 
 
-def _offline_features(samples: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
-    """Return librosa's features (tokens, 438) of a whole file, by the published recipe."""
+def _offline_features(
+    samples: NDArray[np.float32], rate_hz: int, to_hz: int, **onset_mel: Any
+) -> NDArray[np.float64]:
+    """Return librosa's features (frames, 438) of a whole file, by the published recipe at `to_hz`."""
     import librosa
 
-    song = librosa.resample(samples, orig_sr=rate_hz, target_sr=RATE_HZ)
+    song = librosa.resample(samples, orig_sr=rate_hz, target_sr=to_hz)
     harmonic, percussive = librosa.effects.hpss(song)
-    at: dict[str, Any] = {"sr": RATE_HZ, "hop_length": HOP}
+    at: dict[str, Any] = {"sr": to_hz, "hop_length": HOP}
     mfcc = librosa.feature.mfcc(y=song, n_mfcc=20, **at)
     chroma = librosa.feature.chroma_cqt(y=harmonic, n_octaves=5, **at)
-    onset = librosa.onset.onset_strength(y=percussive, aggregate=np.median, **at)
+    onset = librosa.onset.onset_strength(y=percussive, aggregate=np.median, **onset_mel, **at)
     _, beats = librosa.beat.beat_track(onset_envelope=onset, **at)
     tempogram = librosa.feature.tempogram(onset_envelope=onset, **at)
     one_hot = np.zeros((1, len(onset)))

@@ -74,6 +74,15 @@ class PublishedSpec:
         """Features per token."""
         return DIM
 
+    @property
+    def lead_tokens(self) -> int:
+        """So many tokens after the codes that a step takes, the sound that it needs has been heard."""
+        return 1 + LAG_TOKENS
+
+    def extractor(self) -> PublishedFeatures:
+        """Return what computes them."""
+        return PublishedFeatures(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the plain dictionary that goes into a manifest."""
         return {"kind": KIND, "rhythm": self.rhythm, "base": asdict(self.base)}

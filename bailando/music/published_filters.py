@@ -46,9 +46,9 @@ def _slaney_mel_to_hz(mel: FloatArray) -> FloatArray:
     return np.where(mel < 15.0, mel * 200.0 / 3.0, above)
 
 
-def slaney_mel_filters(rate_hz: int, n_fft: int) -> FloatArray:
-    """Triangles (128, n_fft // 2 + 1) of equal area from 0 to the Nyquist frequency."""
-    top = float(_hz_to_slaney_mel(np.array(rate_hz / 2.0)))
+def slaney_mel_filters(rate_hz: int, n_fft: int, top_hz: float | None = None) -> FloatArray:
+    """Triangles (128, n_fft // 2 + 1) of equal area from 0 to `top_hz`, by default the Nyquist frequency."""
+    top = float(_hz_to_slaney_mel(np.array(rate_hz / 2.0 if top_hz is None else top_hz)))
     points = _slaney_mel_to_hz(np.linspace(0.0, top, MELS + 2))
     bins = np.arange(n_fft // 2 + 1) * rate_hz / n_fft
     rising = (bins - points[:-2, None]) / np.diff(points)[:-1, None]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from bailando.engine.dancer import Dancer
 from bailando.engine.performance import Performance
 from bailando.errors import ExportError
 from bailando.export.official import load_gpt, load_vqvae
-from bailando.export.official_bundle import OfficialOptions
+from bailando.export.official_bundle import OfficialOptions, OfficialResult, export_official
 from bailando.export.official_graphs import official_decoder_graph, official_gpt_graph
 from bailando.export.official_measure import FULL_LOOKAHEAD, choose_lookahead, truncation_errors
 from bailando.export.official_models import LOWER_JOINTS
+from bailando.export.official_pickle import read_official
 from bailando.export.official_sampling import generate_greedily
+from bailando.export.report import official_lines
 from bailando.motion.motion import load_npz
 from bailando.music.audio import load_mono
 
@@ -38,6 +41,62 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     with contextlib.redirect_stdout(printed):
         assert export_main(arguments) == 0
     return path, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def plus_plus(tmp_path_factory: pytest.TempPathFactory) -> OfficialResult:
+    """A bundle of the Bailando++ layout, with one block where the fixtures have several."""
+    folder = tmp_path_factory.mktemp("plus_plus")
+    vqvae = _shrunk(VQVAE, r"decoders_root|\.model\.\d\.[01]\.model\.[12]\.", folder / "v.pt")
+    gpt = _shrunk(MUSIC_TRANSFORMER, r"blocks\.1\.", folder / "g.pt")
+    return export_official(vqvae, gpt, folder / "bundle", OfficialOptions(lookahead=2))
+
+
+def _shrunk(path: Path, left_out: str, to: Path) -> Path:
+    checkpoint = read_official(path)
+    kept = {name: tensor for name, tensor in checkpoint.tensors.items() if not re.search(left_out, name)}
+    torch.save({"model": {f"module.{n}": t for n, t in kept.items()}, "config": checkpoint.config}, to)
+    return to
+
+
+@pytest.mark.parametrize("shift", [None, 15])
+def test_music_transformer_steps_as_the_published_procedure(shift: int | None) -> None:
+    model = load_gpt(MUSIC_TRANSFORMER)
+    music = torch.from_numpy(np.load(DATA / "official/gpt_music_window_tiny.npz")["music60"])
+    codes, steps = (torch.tensor([3]), torch.tensor([5])), 62
+    expected = generate_greedily(model, music, *codes, steps=steps, shift=shift)
+    graph = official_gpt_graph(model, shift=shift)
+    state, style, tokens = graph.state, torch.zeros(1, dtype=torch.int64), music.reshape(1, -1, 440)
+    for step in range(steps):
+        heard = tokens[:, step : step + 11].flatten(1)
+        inputs = {"music": heard, "upper_code": codes[0], "lower_code": codes[1], "style": style}
+        outputs, state = graph.call(inputs, state)
+        codes = outputs["upper_logits"].argmax(-1), outputs["lower_logits"].argmax(-1)
+        assert [int(code) for code in codes] == [int(half[0, step + 1]) for half in expected]
+
+
+def test_bailando_plus_plus_dances_live(plus_plus: OfficialResult) -> None:
+    dancer = Dancer.open(plus_plus.bundle.path)
+    manifest = dancer.manifest
+    assert (manifest.lookahead_tokens, manifest.music_lead_tokens) == (2, 8)
+    assert manifest.features["kind"] == "published-55"
+    assert manifest.validation["published_sampling_identical"]
+    approximations = manifest.validation["approximations"]
+    assert "exactly as published" in approximations["music_note"]
+    if "groups" in approximations["features"]:
+        groups = approximations["features"]["groups"]
+        assert min(groups[name]["correlation"] for name in ("mfcc", "mfcc_delta", "onset")) > 0.9
+    assert any("8: motion comes 1.33 s" in line for line in official_lines(plus_plus))
+    samples = load_mono(SONG, 24000)[: 24000 * 4]
+    dances = []
+    for size in (777, 24000):
+        performance = Performance(dancer, dancer.session())
+        blocks = np.split(samples, range(size, len(samples), size))
+        chunks = [chunk for block in blocks for chunk in performance.feed(block)] + performance.finish()
+        dances.append(np.concatenate([chunk.rotations for chunk in chunks]))
+    assert len(dances[0]) >= 4 * 60
+    assert np.isfinite(dances[0]).all()
+    np.testing.assert_array_equal(dances[0], dances[1])
 
 
 @pytest.mark.parametrize("shift", [None, 15])
@@ -135,7 +194,7 @@ def test_what_cannot_be_exported_is_refused_in_one_line(
     output = ["-o", str(tmp_path / "b")]
     pairs: list[list[str]] = [
         ["--official-vqvae", str(VQVAE)],
-        ["--official-vqvae", str(VQVAE), "--official-gpt", str(MUSIC_TRANSFORMER)],
+        ["--official-vqvae", str(VQVAE), "--official-gpt", str(VQVAE)],
         ["--official-vqvae", str(VQVAE), "--official-gpt", str(GPT), "--precision", "fp16"],
         [],
     ]
