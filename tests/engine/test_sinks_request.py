@@ -47,7 +47,7 @@ def test_fixed_ports_may_be_left_out() -> None:
         ("osc", "127.0.0.1:9,flat=maybe", "flat=no"),
         ("osc", "127.0.0.1:9,only-maps", "--map"),
         ("osc", "127.0.0.1", "HOST:PORT"),
-        ("livelink", "127.0.0.1:54321,fps=30", "knows none"),
+        ("livelink", "127.0.0.1:54321,axes=unity", "knows fps"),
     ],
 )
 def test_bad_destinations_say_what_is_wrong(protocol: str, text: str, words: str) -> None:

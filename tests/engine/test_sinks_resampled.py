@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 
 from bailando.engine.frame import Frame
-from bailando.engine.sinks import Destination, OscSink
+from bailando.engine.sinks import Destination, OscSink, SinkRequest
 from bailando.engine.sinks.resampled import ResampledSink, Resampler
 from bailando.errors import ConfigError
 from bailando.motion.rotations import from_axis_angle
+from bailando.motion.skeleton import Skeleton
 from tests.engine.frame_factory import make_frame
 from tests.engine.udp_receiver import decode, receiver
 
@@ -84,3 +86,16 @@ def test_sink_sends_at_the_rate_with_its_own_clock() -> None:
     times = [m.params[0] for bundle in messages for m in bundle if m.address == "/bailando/time"]
     assert times == pytest.approx([number / 25 for number in range(26)], abs=1e-6)
     assert sink.counters.datagrams == 26
+
+
+def test_live_link_has_the_rate_that_is_asked_for() -> None:
+    with receiver() as inbox:
+        sink = SinkRequest.parse("livelink", f"127.0.0.1:{inbox.port},fps=24").build(Skeleton.default())
+        sink.open()
+        for number in range(61):
+            sink.send(turning(number))
+            time.sleep(0.002)
+        sink.close()
+        poses = [json.loads(datagram)["bailando"] for datagram in inbox.waiting()]
+    heights_cm = [pose[0]["Location"][2] for pose in poses]
+    assert heights_cm == pytest.approx([number * 60 / 24 for number in range(25)], abs=1e-3)

@@ -47,11 +47,10 @@ class Sink(Protocol):
         """Let go of everything; closing twice is harmless."""
 
 
-class PacketSink:
-    """A sink of OSC datagrams to one UDP destination.
+class DatagramSink:
+    """A sink of datagrams to one UDP destination.
 
-    Subclasses say which packets (`packets`) and with which numbers (`values`). The output thread takes
-    both and sends by itself; `send` here serves callers that keep their own time.
+    Subclasses say what one frame is in datagrams (`datagrams`).
 
     Parameters
     ----------
@@ -72,15 +71,9 @@ class PacketSink:
         self.endpoint: Endpoint = destination.resolve()
         self.frame_rate_hz = float(FRAME_RATE_HZ)
         self._socket: socket.socket | None = None
-        self._templates: list[PacketTemplate] = []
 
-    @property
-    def packets(self) -> Sequence[Packet]:
-        """The datagrams of one frame, in order."""
-        raise NotImplementedError
-
-    def values(self, frame: Frame) -> NDArray[np.float32]:
-        """Return the numbers of the frame that the packets' slots point to, (values,) float32."""
+    def datagrams(self, frame: Frame) -> Sequence[bytes | None]:
+        """Return the datagrams of a frame, in order; None for one that the format cannot say."""
         raise NotImplementedError
 
     def open(self) -> None:
@@ -93,7 +86,6 @@ class PacketSink:
         """
         if self._socket is None:
             self._socket = self.endpoint.connect()
-            self._templates = [packet.template(self.frame_rate_hz) for packet in self.packets]
 
     def send(self, frame: Frame) -> None:
         """Send one frame from this thread; what cannot be sent is counted.
@@ -105,19 +97,54 @@ class PacketSink:
         """
         if self._socket is None:
             raise OutputError(f"{self.name} is not open; call open() before send()")
-        values = self.values(frame)
         self.counters.frames += 1
-        for template in self._templates:
-            if send_datagram(self._socket, template.patch(values, frame.number)):
+        for data in self.datagrams(frame):
+            if data is not None and send_datagram(self._socket, data):
                 self.counters.datagrams += 1
             else:
                 self.counters.failures += 1
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; closing twice is harmless."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+
+
+class PacketSink(DatagramSink):
+    """A sink of OSC datagrams.
+
+    Subclasses say which packets (`packets`) and with which numbers (`values`). The output thread takes
+    both and sends by itself; `send` here serves callers that keep their own time.
+
+    Parameters
+    ----------
+    protocol, destination
+        As of `DatagramSink`.
+    """
+
+    def __init__(self, protocol: str, destination: Destination) -> None:
+        super().__init__(protocol, destination)
+        self._templates: list[PacketTemplate] = []
+
+    @property
+    def packets(self) -> Sequence[Packet]:
+        """The datagrams of one frame, in order."""
+        raise NotImplementedError
+
+    def values(self, frame: Frame) -> NDArray[np.float32]:
+        """Return the numbers of the frame that the packets' slots point to, (values,) float32."""
+        raise NotImplementedError
+
+    def open(self) -> None:
+        """Open the socket; raises OutputError if the system has no route to the destination."""
+        super().open()
+        self._templates = [packet.template(self.frame_rate_hz) for packet in self.packets]
+
+    def datagrams(self, frame: Frame) -> Sequence[bytes]:
+        """Return the packets with the frame's numbers in them."""
+        values = self.values(frame)
+        return [template.patch(values, frame.number) for template in self._templates]
 
 
 def send_datagram(opened: socket.socket, data: bytes) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import socket
+from collections.abc import Sequence
 
 import numpy as np
 
 from bailando.engine.axes import convert_positions, convert_rotations
 from bailando.engine.frame import Frame
-from bailando.engine.sinks.base import SinkCounters, send_datagram
+from bailando.engine.sinks.base import DatagramSink
 from bailando.engine.sinks.destination import Destination
-from bailando.errors import OutputError
 from bailando.motion.skeleton import Skeleton
 
 LIVELINK_PORT = 54321
@@ -21,7 +20,7 @@ _ROTATION_DIGITS = 6
 _UNIT_SCALE = [1.0, 1.0, 1.0]
 
 
-class LiveLinkSink:
+class LiveLinkSink(DatagramSink):
     """The bones with their local transforms, in Unreal's axes and centimetres.
 
     The root bone carries the travel, the others their rest offsets. A frame is about 3 kB and thus more
@@ -36,41 +35,15 @@ class LiveLinkSink:
     """
 
     def __init__(self, destination: Destination, skeleton: Skeleton) -> None:
-        self.name = f"livelink {destination}"
-        self.counters = SinkCounters()
-        self._endpoint = destination.resolve()
-        self._socket: socket.socket | None = None
+        super().__init__("livelink", destination)
         self._names = skeleton.joint_names
         self._parents = skeleton.parents
         self._offsets = convert_positions(skeleton.offsets.astype(np.float32), "unreal")
 
-    def open(self) -> None:
-        """Open the socket; raises OutputError if the system has no route to the destination."""
-        if self._socket is None:
-            self._socket = self._endpoint.connect()
-
-    def send(self, frame: Frame) -> None:
-        """Send one frame; what cannot be sent, or holds numbers that JSON cannot say, is counted.
-
-        Raises
-        ------
-        OutputError
-            If the sink is not open.
-        """
-        if self._socket is None:
-            raise OutputError(f"{self.name} is not open; call open() before send()")
-        self.counters.frames += 1
+    def datagrams(self, frame: Frame) -> Sequence[bytes | None]:
+        """Return the one datagram of the frame, None if it holds numbers that JSON cannot say."""
         finite = np.isfinite(frame.rotations).all() and np.isfinite(frame.root_position).all()
-        if finite and send_datagram(self._socket, self.encode(frame)):
-            self.counters.datagrams += 1
-        else:
-            self.counters.failures += 1
-
-    def close(self) -> None:
-        """Close the socket; closing twice is harmless."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        return [self.encode(frame) if finite else None]
 
     def encode(self, frame: Frame) -> bytes:
         """Return the datagram of a frame."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from bailando.engine.axes import convention, units_per_metre
 from bailando.engine.frame import FRAME_RATE_HZ
-from bailando.engine.sinks.base import PacketSink, Sink
+from bailando.engine.sinks.base import DatagramSink, Sink
 from bailando.engine.sinks.channels import ChannelMap
 from bailando.engine.sinks.destination import Destination
 from bailando.engine.sinks.livelink import LIVELINK_PORT, LiveLinkSink
@@ -32,7 +32,7 @@ _SETTINGS = {
     "vmc": ("bundle", "fps", "vrm"),
     "osc": ("bundle", "fps", "axes", "units", "flat", "only-maps"),
     "vrchat": ("bundle", "fps"),
-    "livelink": (),
+    "livelink": ("fps",),
 }
 _FLAGS = ("flat", "only-maps")
 
@@ -91,7 +91,7 @@ class SinkSettings:
         ConfigError
             If a setting is not one of the protocol or its value cannot be read.
         """
-        changes: dict[str, object] = {}
+        changes: dict[str, Any] = {}
         for key, text in words.items():
             if key not in _SETTINGS[protocol]:
                 known = ", ".join(_SETTINGS[protocol]) or "none"
@@ -102,7 +102,7 @@ class SinkSettings:
                 changes[key.replace("-", "_")] = _yes(key, text)
             else:
                 changes[key] = text
-        return replace(self, **changes)  # type: ignore[arg-type]  # checked by __post_init__
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -173,14 +173,14 @@ class SinkRequest:
         BailandoError
             If the host is unknown or the avatar cannot be read.
         """
-        if self.protocol == "livelink":
-            return LiveLinkSink(self.destination, skeleton)
-        sink = self._packet_sink(skeleton)
+        sink = self._datagram_sink(skeleton)
         fps = self.settings.fps
         return sink if fps is None or fps == FRAME_RATE_HZ else ResampledSink(sink, fps)
 
-    def _packet_sink(self, skeleton: Skeleton) -> PacketSink:
+    def _datagram_sink(self, skeleton: Skeleton) -> DatagramSink:
         wanted = self.settings
+        if self.protocol == "livelink":
+            return LiveLinkSink(self.destination, skeleton)
         if self.protocol == "vrchat":
             return VrchatSink(self.destination, skeleton, wanted.bundle or "none")
         bundle = wanted.bundle or "auto"

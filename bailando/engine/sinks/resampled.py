@@ -11,7 +11,7 @@ import numpy as np
 
 from bailando._native import now_ns
 from bailando.engine.frame import FRAME_RATE_HZ, Frame
-from bailando.engine.sinks.base import PacketSink, SinkCounters
+from bailando.engine.sinks.base import DatagramSink, SinkCounters
 from bailando.errors import ConfigError
 from bailando.motion.rotations import slerp
 
@@ -100,7 +100,7 @@ class ResampledSink:
 
     Parameters
     ----------
-    sink : PacketSink
+    sink : DatagramSink
         What is sent; it is opened and closed with this one.
     fps : float
         Frames per second.
@@ -111,7 +111,7 @@ class ResampledSink:
         If the rate is out of range.
     """
 
-    def __init__(self, sink: PacketSink, fps: float) -> None:
+    def __init__(self, sink: DatagramSink, fps: float) -> None:
         self.name = f"{sink.name} at {fps:g} fps"
         self.frames_lost = 0
         self._sink = sink
