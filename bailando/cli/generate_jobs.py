@@ -8,7 +8,8 @@ from pathlib import Path
 
 from bailando.errors import ConfigError, InputError, OutputError
 from bailando.motion.files import FORMATS, file_format
-from bailando.motion.files.registry import TAKE_SUFFIX
+from bailando.motion.files.registry import TAKE_SUFFIX, formats_of_names
+from bailando.motion.files.take import sound_path
 
 SONG_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 
@@ -30,7 +31,7 @@ class Job:
         """The file with the sound: the song itself, or what was recorded beside a take, if it is there."""
         if not self.is_take:
             return self.song
-        beside = self.song.with_suffix(".wav")
+        beside = sound_path(self.song)
         return beside if beside.is_file() else None
 
     def unfinished(self) -> Job:
@@ -95,15 +96,10 @@ def batch_jobs(songs: Sequence[Path], folder: Path, formats: str | None) -> list
 
 
 def _suffixes(formats: str | None) -> list[str]:
-    known = {kind.name: kind for kind in FORMATS}
-    if formats is None:
-        raise ConfigError(f"many songs need --format, names with commas between: {','.join(known)}")
-    names = [name.strip().lower().lstrip("._") for name in formats.split(",")]
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"--format got {name!r}; expected names out of {','.join(known)}")
-        known[name].check_installed()
-    return [known[name].suffix for name in dict.fromkeys(names)]
+    if not formats:
+        known = ",".join(kind.name for kind in FORMATS)
+        raise ConfigError(f"many songs need --format, names with commas between: {known}")
+    return [kind.suffix for kind in formats_of_names(formats, "--format")]
 
 
 def _all_songs(songs: Sequence[Path]) -> list[Path]:
@@ -122,6 +118,6 @@ def _all_songs(songs: Sequence[Path]) -> list[Path]:
 def _inside(folder: Path) -> list[Path]:
     """Return songs and takes of a folder; the sound beside a take is no song of its own."""
     takes = {path for path in folder.iterdir() if path.suffix.lower() == TAKE_SUFFIX}
-    sounds = {take.with_suffix(".wav") for take in takes}
+    sounds = {sound_path(take) for take in takes}
     songs = {path for path in folder.iterdir() if path.suffix.lower() in SONG_SUFFIXES}
     return sorted(takes | (songs - sounds))

@@ -64,7 +64,8 @@ def _live(arguments: Sequence[str]) -> int:
         ):
             if recorder is not None:
                 source = recorder.source
-                sinks[0].append(recorder.sink)
+                for own, record in zip(sinks, recorder.sinks, strict=True):
+                    own.append(record)
             runner = LiveRunner(dancer, sessions, source, sinks, live_options, controls, on_sound)
             if not (options.quiet or options.json):
                 names = ", ".join(sink.name for own in sinks for sink in own) or "nowhere"

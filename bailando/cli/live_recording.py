@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bailando.errors import BailandoError, ConfigError
+from bailando.errors import BailandoError
 
 if TYPE_CHECKING:
     from bailando.engine.recording import Recorder
@@ -32,7 +32,7 @@ def recording(options: argparse.Namespace, skeleton: Skeleton, source: Source) -
     Yields
     ------
     Recorder or None
-        Its `source` and `sink` take part in the run.
+        Its `source` and `sinks`, one for each dancer, take part in the run.
 
     Raises
     ------
@@ -42,46 +42,35 @@ def recording(options: argparse.Namespace, skeleton: Skeleton, source: Source) -
     if options.record is None:
         yield None
         return
-    formats = _formats(options.record_format)
     from bailando.engine.recording import Recorder
+    from bailando.motion.files.registry import formats_of_names
 
-    recorder = Recorder(options.record, skeleton, source)
+    formats = formats_of_names(options.record_format, "--record-format")
+    recorder = Recorder(options.record, skeleton, source, options.dancers)
     try:
         yield recorder
     finally:
         recorder.close()
-        written = _write_files(recorder, formats)
+        written = [path for take in recorder.take_paths for path in _write_files(take, formats)]
         if not (options.quiet or options.json):
-            names = ", ".join(str(path) for path in (recorder.take_path, recorder.sound_path, *written))
+            names = ", ".join(str(path) for path in (*recorder.take_paths, recorder.sound_path, *written))
             lost = f"; {recorder.failures} writes failed" if recorder.failures else ""
             print(f"recorded {names}{lost}", flush=True)
 
 
-def _formats(text: str) -> list[FileFormat]:
-    from bailando.motion.files import FORMATS
-
-    known = {kind.name: kind for kind in FORMATS}
-    names = [name.strip().lower().lstrip("._") for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in known:
-            raise ConfigError(f"--record-format got {name!r}; expected names out of {','.join(known)}")
-        known[name].check_installed()
-    return [known[name] for name in dict.fromkeys(names)]
-
-
-def _write_files(recorder: Recorder, formats: Sequence[FileFormat]) -> list[Path]:
-    """Turn the take into motion files beside it; what fails is said and can be made again from the take."""
+def _write_files(take: Path, formats: Sequence[FileFormat]) -> list[Path]:
+    """Turn a take into motion files beside it; what fails is said and can be made again from the take."""
     from bailando.motion.files import write_motion
-    from bailando.motion.files.take import read_take
+    from bailando.motion.files.take import read_take, sound_path
 
     written: list[Path] = []
     try:
-        motion = read_take(recorder.take_path)
+        motion = read_take(take)
         for kind in formats:
-            path = recorder.take_path.with_name(recorder.take_path.stem + kind.suffix)
-            options = {"song": recorder.sound_path} if "song" in kind.options else {}
+            path = take.with_name(take.stem + kind.suffix)
+            options = {"song": sound_path(take)} if "song" in kind.options else {}
             write_motion(path, motion, **options)
             written.append(path)
     except BailandoError as error:
-        print(f"bailando-live: {error}; the take is kept: bailando-generate {recorder.take_path} -o FILE")
+        print(f"bailando-live: {error}; the take is kept: bailando-generate {take} -o FILE")
     return written

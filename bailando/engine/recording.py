@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import queue
 import struct
 import threading
@@ -15,13 +16,15 @@ from bailando.engine.frame import FRAME_RATE_HZ, Frame
 from bailando.engine.sinks.base import SinkCounters
 from bailando.engine.sources import Samples, Source
 from bailando.errors import OutputError
-from bailando.motion.files.registry import TAKE_SUFFIX
-from bailando.motion.files.take import TakeWriter
+from bailando.motion.files.take import TakeWriter, sound_path, take_path
 from bailando.motion.skeleton import Skeleton
 
 _PCM_FULL_SCALE = 32767.0
 _MAX_DATA_BYTES = 2**32 - 1 - 44
 _WAV_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+
+_Entry = tuple[int, Frame] | Samples
+"""A frame with the number of its dancer, or a block of sound."""
 
 
 class WavWriter:
@@ -43,7 +46,7 @@ class WavWriter:
         self._rate_hz = sample_rate_hz
         self._bytes = 0
         try:
-            self._stream = path.open("xb", buffering=0)
+            self._stream = io.FileIO(path, "x")
             self._write_header()
         except OSError as error:
             raise OutputError(f"cannot record to {path} ({error.strerror}); choose another folder") from None
@@ -79,8 +82,8 @@ class WavWriter:
 class Recorder:
     """Writes one live run into a folder: ``NAME.take`` and ``NAME.wav``, from a thread of its own.
 
-    Neither the dance nor the output waits for the disk. Frame n of the take belongs to sample
-    n·rate/60 of the sound.
+    Of several dancers each has a take: ``NAME-dancer1.take`` and so on. Neither the dance nor the output
+    waits for the disk. Frame n of a take belongs to sample n·rate/60 of the sound.
 
     Parameters
     ----------
@@ -89,6 +92,8 @@ class Recorder:
     skeleton : Skeleton
     source : Source
         The sound; `source` of this object takes its place and keeps a copy of what is read.
+    dancers : int
+        How many dance; each has one of `sinks`, in order.
 
     Raises
     ------
@@ -96,19 +101,22 @@ class Recorder:
         If the files cannot be made.
     """
 
-    def __init__(self, folder: Path, skeleton: Skeleton, source: Source) -> None:
+    def __init__(self, folder: Path, skeleton: Skeleton, source: Source, dancers: int = 1) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"cannot make the folder {folder} ({error.strerror}); choose another") from None
-        self.take_path = _free_path(folder)
-        self.sound_path = self.take_path.with_suffix(".wav")
-        self._take = TakeWriter(self.take_path, skeleton, FRAME_RATE_HZ, {"title": source.name})
+        self.take_paths = _free_paths(folder, dancers)
+        self.sound_path = sound_path(self.take_paths[0])
+        about = {"title": source.name}
+        self._takes = [TakeWriter(path, skeleton, FRAME_RATE_HZ, about) for path in self.take_paths]
         self._sound = WavWriter(self.sound_path, source.sample_rate_hz)
-        self._queue: queue.SimpleQueue[Frame | Samples | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self.failures = 0
         self.source: Source = cast(Source, _OverheardSource(source, self._queue))
-        self.sink = RecordSink(f"record {self.take_path}", self._queue)
+        self.sinks = [
+            RecordSink(f"record {path}", number, self._queue) for number, path in enumerate(self.take_paths)
+        ]
         self._thread = threading.Thread(target=self._write_all, name="bailando-recorder", daemon=True)
         self._thread.start()
 
@@ -117,14 +125,18 @@ class Recorder:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-        self._take.close()
+        for take in self._takes:
+            take.close()
         self._sound.close()
 
     def _write_all(self) -> None:
         while (entry := self._queue.get()) is not None:
             try:
-                if isinstance(entry, Frame):
-                    self._take.write(entry.number, entry.rotations, entry.root_position, entry.contacts)
+                if isinstance(entry, tuple):
+                    dancer, frame = entry
+                    self._takes[dancer].write(
+                        frame.number, frame.rotations, frame.root_position, frame.contacts
+                    )
                 else:
                     self.failures += self._sound.write(entry) > 0
             except OSError:
@@ -132,10 +144,11 @@ class Recorder:
 
 
 class RecordSink:
-    """Hands frames to the recorder's thread; a sink like any other."""
+    """Hands the frames of one dancer to the recorder's thread; a sink like any other."""
 
-    def __init__(self, name: str, frames: queue.SimpleQueue[Frame | Samples | None]) -> None:
+    def __init__(self, name: str, dancer: int, frames: queue.SimpleQueue[_Entry | None]) -> None:
         self.name = name
+        self._dancer = dancer
         self.counters = SinkCounters()
         self._frames = frames
 
@@ -145,7 +158,7 @@ class RecordSink:
     def send(self, frame: Frame) -> None:
         """Take one frame; never waits."""
         self.counters.frames += 1
-        self._frames.put(frame)
+        self._frames.put((self._dancer, frame))
 
     def close(self) -> None:
         """Nothing to do: the recorder closes the files when the sound has ended too."""
@@ -154,7 +167,7 @@ class RecordSink:
 class _OverheardSource:
     """A source whose blocks are copied to the recorder; all else is the source's own."""
 
-    def __init__(self, source: Source, sounds: queue.SimpleQueue[Frame | Samples | None]) -> None:
+    def __init__(self, source: Source, sounds: queue.SimpleQueue[_Entry | None]) -> None:
         self._source = source
         self._sounds = sounds
 
@@ -169,11 +182,11 @@ class _OverheardSource:
         return getattr(self._source, name)
 
 
-def _free_path(folder: Path) -> Path:
-    """Return a path named after this moment for which there is no file yet."""
-    stem = datetime.now().strftime("%Y%m%d-%H%M%S")
+def _free_paths(folder: Path, dancers: int) -> list[Path]:
+    """Return a path for each dancer, named after this moment, such that none of the files exists yet."""
+    now = datetime.now().strftime("%Y%m%d-%H%M%S")
     for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-        path = folder / f"{stem}{suffix}{TAKE_SUFFIX}"
-        if not path.exists() and not path.with_suffix(".wav").exists():
-            return path
+        paths = [take_path(folder, now + suffix, dancer, dancers) for dancer in range(dancers)]
+        if not any(path.exists() for path in (*paths, sound_path(paths[0]))):
+            return paths
     raise OutputError(f"{folder} holds a thousand recordings of this second; choose another folder")

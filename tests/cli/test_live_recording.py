@@ -47,6 +47,22 @@ def test_recording_is_the_dance_that_generate_makes_of_its_sound(bundle_path: Pa
     np.testing.assert_allclose(motion.positions, load_npz(offline).positions[:120], atol=1e-4)
 
 
+def test_every_dancer_has_a_take_and_files_beside_the_one_sound(bundle_path: Path, tmp_path: Path) -> None:
+    options = ("--dancers", "3", "--duration", "1", "--delay", "400", "--quiet", "--record-format", "npz")
+    subprocess.run(live(bundle_path, tmp_path, *options), check=True, timeout=60)
+    sound = only(tmp_path, ".wav")
+    names = {f"{sound.stem}-dancer{number}{suffix}" for number in (1, 2, 3) for suffix in (".take", ".npz")}
+    assert {path.name for path in tmp_path.iterdir()} == {sound.name, *names}
+    dances = [load_npz(path).positions for path in sorted(tmp_path.glob("*.npz"))]
+    assert [len(dance) for dance in dances] == [60, 60, 60]
+    places_m = [dance[0, 0, 0] for dance in dances]
+    np.testing.assert_allclose(np.diff(places_m), 2.5, atol=0.5)
+    out = tmp_path / "again"
+    assert generate([str(tmp_path), "-o", str(out), "--format", "npz", "--quiet"]) == 0
+    again = [load_npz(path).positions for path in sorted(out.iterdir())]
+    np.testing.assert_allclose(again, dances, atol=1e-5)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_ended_by_any_signal_the_take_keeps_all_that_was_danced(
     bundle_path: Path, tmp_path: Path, number: signal.Signals

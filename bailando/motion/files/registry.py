@@ -108,6 +108,30 @@ def file_format(path: str | os.PathLike[str]) -> FileFormat:
     raise ConfigError(f"cannot write {Path(path).name!r}; choose a name ending in one of {known}")
 
 
+def formats_of_names(text: str, option: str) -> list[FileFormat]:
+    """Return the formats that a list of names with commas between them asks for, each once.
+
+    Parameters
+    ----------
+    text : str
+        As in ``bvh,glb``; marks before a name and capitals do not matter.
+    option : str
+        Where the text was given, for messages.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or a package for its format is missing.
+    """
+    known = {kind.name: kind for kind in FORMATS}
+    names = [name.strip().lower().lstrip("._") for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{option} got {name!r}; expected names out of {','.join(known)}")
+        known[name].check_installed()
+    return [known[name] for name in dict.fromkeys(names)]
+
+
 def write_motion(path: str | os.PathLike[str], motion: Motion, **options: Any) -> None:
     """Write a motion in the format that the file's name asks for.
 

@@ -7,8 +7,10 @@ program, all frames that had been written can be read; half a record at the end 
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,19 @@ RECORD = np.dtype(
 
 _FORMAT = "bailando-take-1"
 _MAX_HEADER_BYTES = 100_000
+_DANCER_MARK = "-dancer"
+
+
+def take_path(folder: Path, stem: str, dancer: int, dancers: int) -> Path:
+    """Return where the take of one of several dancers goes, counted from 0; the stem alone for a soloist."""
+    mark = f"{_DANCER_MARK}{dancer + 1}" if dancers > 1 else ""
+    return folder / f"{stem}{mark}{TAKE_SUFFIX}"
+
+
+def sound_path(take: Path) -> Path:
+    """Return where the sound of a take lies: one file beside it, shared by all who danced to it."""
+    stem = re.sub(rf"{_DANCER_MARK}\d+$", "", take.stem)
+    return take.with_name(f"{stem}.wav")
 
 
 class TakeWriter:
@@ -65,7 +80,7 @@ class TakeWriter:
     ) -> None:
         header = {"format": _FORMAT, "fps": fps, "skeleton": skeleton.to_dict(), "about": dict(about or {})}
         try:
-            self._stream = Path(path).open("xb", buffering=0)  # noqa: SIM115  # closed by close()
+            self._stream = io.FileIO(path, "x")
             self._stream.write(json.dumps(header).encode() + b"\n")
         except OSError as error:
             raise OutputError(f"cannot record to {path} ({error.strerror}); choose another folder") from None
