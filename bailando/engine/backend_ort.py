@@ -7,8 +7,8 @@ by IO binding, so that a step neither allocates nor copies a cache in Python.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from bailando.engine.backend_plugin import PLUGIN_BACKEND, plugin_devices
-from bailando.engine.backends import Arrays
+from bailando.engine.backends import Arrays, step_each
 from bailando.engine.bundle import Bundle
+from bailando.engine.ort_state import Buffers, OrtState, side_by_side
 from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
 from bailando.errors import BundleError, ConfigError
 
@@ -60,14 +61,6 @@ def choose_provider(name: str, available: list[str]) -> tuple[str, str]:
     return name, f"asked for {name}"
 
 
-@dataclass(frozen=True)
-class OrtState:
-    """Recurrent state of one graph: ``front`` is current, ``back`` receives the next step."""
-
-    front: dict[str, ort.OrtValue]
-    back: dict[str, ort.OrtValue]
-
-
 class OrtBackend:
     """Runs step graphs with ONNX Runtime; see `bailando.engine.backends.Backend`."""
 
@@ -107,38 +100,47 @@ class OrtBackend:
         self, graph: str, inputs: Mapping[str, NDArray[Any]], state: OrtState
     ) -> tuple[Arrays, OrtState]:
         """Run one step; the passed state's buffers become the spare ones of the returned state."""
-        spec = self._specs[graph]
-        session = self._sessions[graph]
+        outputs, states = self._run(graph, inputs, (state,))
+        return outputs, states[0]
+
+    def step_many(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[OrtState]
+    ) -> tuple[Arrays, list[OrtState]]:
+        """Run one step of several sessions: one run of a graph with a free batch, else one after another."""
+        if self._specs[graph].free_batch:
+            return self._run(graph, inputs, states)
+        return step_each(self, graph, inputs, states)
+
+    def _run(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[OrtState]
+    ) -> tuple[Arrays, list[OrtState]]:
+        """Run a graph on states that lie, or are put, side by side."""
+        spec, session = self._specs[graph], self._sessions[graph]
+        buffers, side = side_by_side(states, self._device)
         binding = session.io_binding()
         for tensor in spec.inputs:
-            value = np.ascontiguousarray(inputs[tensor.name], dtype=tensor.dtype).reshape(tensor.shape)
+            shape = tensor.shape_of(len(states))
+            value = np.ascontiguousarray(inputs[tensor.name], dtype=tensor.dtype).reshape(shape)
             binding.bind_cpu_input(tensor.name, value)
         for tensor in spec.outputs:
             binding.bind_output(tensor.name, "cpu")
         for tensor in spec.state:
-            binding.bind_ortvalue_input(tensor.name, state.front[tensor.name])
-            binding.bind_ortvalue_output(f"next_{tensor.name}", state.back[tensor.name])
+            binding.bind_ortvalue_input(tensor.name, buffers.sides[side][tensor.name])
+            binding.bind_ortvalue_output(f"next_{tensor.name}", buffers.sides[1 - side][tensor.name])
         session.run_with_iobinding(binding)
         values = binding.get_outputs()[: len(spec.outputs)]
         outputs = {
             tensor.name: np.array(value.numpy()) for tensor, value in zip(spec.outputs, values, strict=True)
         }
-        return outputs, OrtState(front=state.back, back=state.front)
+        return outputs, [OrtState(buffers, 1 - side, row) for row in range(len(states))]
 
     def read_state(self, graph: str, state: OrtState) -> Arrays:
         """Copy a state to host arrays."""
-        return {spec.name: np.array(state.front[spec.name].numpy()) for spec in self._specs[graph].state}
+        return state.read()
 
     def write_state(self, graph: str, arrays: Mapping[str, NDArray[Any]]) -> OrtState:
         """Make a state from host arrays, copying them."""
-        front: dict[str, ort.OrtValue] = {}
-        back: dict[str, ort.OrtValue] = {}
-        for spec in self._specs[graph].state:
-            # ONNX Runtime may keep a reference to a host array instead of copying it.
-            host = np.array(arrays[spec.name], dtype=spec.dtype).reshape(spec.shape)
-            front[spec.name] = ort.OrtValue.ortvalue_from_numpy(host, self._device, 0)
-            back[spec.name] = ort.OrtValue.ortvalue_from_numpy(np.zeros_like(host), self._device, 0)
-        return OrtState(front=front, back=back)
+        return OrtState(Buffers(self._specs[graph].state, arrays, self._device))
 
 
 def _providers(name: str) -> list[str]:
@@ -169,7 +171,7 @@ def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.In
 
 def _check_tensors(graph: str, session: ort.InferenceSession, spec: GraphSpec) -> None:
     """Raise BundleError unless the graph has exactly the tensors its manifest declares."""
-    after = tuple(TensorSpec(f"next_{state.name}", state.dtype, state.shape) for state in spec.state)
+    after = tuple(replace(state, name=f"next_{state.name}") for state in spec.state)
     _compare(graph, "input", session.get_inputs(), spec.inputs + spec.state)
     _compare(graph, "output", session.get_outputs(), spec.outputs + after)
 
@@ -177,7 +179,7 @@ def _check_tensors(graph: str, session: ort.InferenceSession, spec: GraphSpec) -
 def _compare(graph: str, kind: str, actual: list[Any], declared: tuple[TensorSpec, ...]) -> None:
     """Compare the tensors of one side of a graph with their declaration."""
     found = {tensor.name: (str(tensor.type), tuple(tensor.shape)) for tensor in actual}
-    expected = {spec.name: (_ORT_TYPES[spec.dtype], spec.shape) for spec in declared}
+    expected = {spec.name: (_ORT_TYPES[spec.dtype], spec.declared_shape) for spec in declared}
     for name in sorted(found.keys() | expected.keys()):
         if found.get(name) != expected.get(name):
             raise BundleError(

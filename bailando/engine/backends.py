@@ -6,9 +6,10 @@ backend (it may live on a device) but belongs to one session.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.bundle import Bundle
@@ -41,11 +42,33 @@ class Backend(Protocol):
         returned one to go on, or the passed one to take the step back. The outputs are fresh arrays.
         """
 
+    def step_many(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[Any]
+    ) -> tuple[Arrays, list[Any]]:
+        """Run ``graph`` for N sessions at once: inputs and outputs (N, ...), a state for each.
+
+        Each session gets what `step` would give it, and may go on from its old or its new state whatever
+        the others do; `step_each` is the answer of a backend that takes one at a time.
+        """
+
     def read_state(self, graph: str, state: Any) -> Arrays:
         """Copy a state to host arrays, by name of the state input."""
 
     def write_state(self, graph: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
         """Make a state from host arrays, copying them."""
+
+
+def step_each(
+    backend: Backend, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[Any]
+) -> tuple[Arrays, list[Any]]:
+    """Do what `Backend.step_many` does by one step after another."""
+    outputs, after = [], []
+    for row, state in enumerate(states):
+        given = {name: values[row : row + 1] for name, values in inputs.items()}
+        output, next_state = backend.step(graph, given, state)
+        outputs.append(output)
+        after.append(next_state)
+    return {name: np.concatenate([row[name] for row in outputs]) for name in outputs[0]}, after
 
 
 def load_backend(

@@ -195,7 +195,7 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; ``from_dict`` of it gives an equal manifest."""
         form: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return form
+        return form | {"graphs": {name: graph.to_dict() for name, graph in self.graphs.items()}}
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bailando.engine.control import Control, Controls, Wish
 from bailando.engine.dancer import Dancer
 from bailando.engine.listener import Listener, MusicReading, MusicToken
-from bailando.engine.session import MotionChunk, Session
+from bailando.engine.session import MotionChunk, Session, step_together
 from bailando.engine.silence import DEFAULT_THRESHOLD_DB, IDLE_ACTIVITY
 from bailando.errors import ConfigError
 
@@ -23,7 +23,7 @@ Together = tuple[MotionChunk, ...]
 
 
 class Ensemble:
-    """One listener and the sessions that dance to it, token by token.
+    """One listener and the sessions that dance to it, token by token, each network run once for all.
 
     Parameters
     ----------
@@ -88,9 +88,8 @@ class Ensemble:
         self.idle = token is not None and token.silent
         share = IDLE_ACTIVITY if self.idle else 1.0
         features = None if token is None else token.features
-        return tuple(
-            session.step(features, share if running else 0.0)
-            for session, running in zip(self.sessions, self._running, strict=True)
+        return step_together(
+            self.sessions, features, [share if running else 0.0 for running in self._running]
         )
 
     def _obey(self, control: Control) -> None:

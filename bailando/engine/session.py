@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,16 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays, Backend
-from bailando.engine.energy import EnergyState, check_energy, ease_energy, scale_energy
+from bailando.engine.body import FLOOR, Body, BodyMemory, MotionChunk, usable
+from bailando.engine.energy import EnergyState, check_energy
 from bailando.engine.manifest import Manifest
-from bailando.engine.official_pose import REPRESENTATION as POSITIONS
-from bailando.engine.official_pose import VELOCITY as POSITIONS_VELOCITY
-from bailando.engine.official_pose import (
-    PositionsState,
-    decode_positions,
-    rest_positions,
-    scale_positions_energy,
-)
 from bailando.engine.sampling import (
     GeneratorState,
     SamplingConfig,
@@ -29,50 +23,13 @@ from bailando.engine.sampling import (
     sample_code,
 )
 from bailando.errors import ConfigError
-from bailando.motion.grounding import BodyConfig, BodyState, refine
-from bailando.motion.kinematics import forward_kinematics
-from bailando.motion.motion import Motion
-from bailando.motion.pose import TURN, VELOCITY, FloorSteering, RootState, decode_pose, encode_pose
+from bailando.motion.pose import FloorSteering
 from bailando.motion.skeleton import Skeleton
 
+__all__ = ["FLOOR", "MotionChunk", "Session", "SessionOptions", "Snapshot", "step_together"]
+
 Float32Array = NDArray[np.float32]
-FLOOR = FloorSteering()
-# The root does not follow held feet, so that the steering has the last word on where the dancer is.
-BODY = BodyConfig(root_follow=False)
-_LARGEST_CHANNEL = 1e4
-
-
-@dataclass(frozen=True)
-class MotionChunk:
-    """The frames of one token.
-
-    Attributes
-    ----------
-    first_frame : int
-        Number of the first frame; frame n belongs to media time n / 60 s. Negative for the standing
-        body that a bundle with look-ahead gives before its dance begins.
-    rotations : (8, 24, 4) float32
-        Local unit quaternions xyzw.
-    positions : (8, 24, 3) float32
-        Joints in the world, metres.
-    root_position : (8, 3) float32
-        Pelvis in the world, metres.
-    contacts : (8, 4) float32
-        Probability that left ankle, right ankle, left toes, right toes touch the floor.
-    upper_code, lower_code : int
-        The codes the frames were decoded from.
-    cut : bool
-        Whether the dancer was put somewhere else before it, so that what is shown should fade over.
-    """
-
-    first_frame: int
-    rotations: Float32Array
-    positions: Float32Array
-    root_position: Float32Array
-    contacts: Float32Array
-    upper_code: int
-    lower_code: int
-    cut: bool = False
+MusicFeatures = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -109,10 +66,7 @@ class Snapshot:
     decoder_state: Arrays
     recent_codes: tuple[tuple[int, int], ...]
     generator: GeneratorState
-    root: RootState | PositionsState
-    energy: EnergyState
-    body: BodyState
-    last_pose: tuple[Float32Array, Float32Array] | None
+    body: BodyMemory
     options: SessionOptions
     rejected_logits: int
     rejected_poses: int
@@ -144,17 +98,14 @@ class Session:
     ) -> None:
         self._manifest = manifest
         self._backend = backend
-        self._skeleton = skeleton
+        pose = manifest.pose.representation
+        self._body = Body(skeleton, pose, manifest.frames_per_token, place_m, floor)
+        self._memory = self._body.new_memory()
         self._options = self._checked(options)
         self._seed = seed
-        self._place_m = place_m
-        self._floor = floor
         self._token = 0
         self._recent_codes: tuple[tuple[int, int], ...] = ()
         self._decoder_state: Any = backend.initial_state("decoder_step")
-        self._energy = EnergyState()
-        self._last_pose: tuple[Float32Array, Float32Array] | None = None
-        self._root: RootState | PositionsState = RootState()
         self._gpt_state: Any = None
         self._beginning = self._cut = False
         self._begin()
@@ -198,19 +149,17 @@ class Session:
         """
         if not self._manifest.lookahead_tokens:
             self._decoder_state = self._backend.initial_state("decoder_step")
-            self._energy = EnergyState()
-            self._last_pose = None
+            self._memory = replace(self._memory, energy=EnergyState(), last_pose=None)
         self._begin()
         self._cut = self._token > 0
 
     def recentre(self) -> None:
         """Put the dancer back on its place, facing front, from the next token on."""
-        self._root = self._home()
-        self._body_state = BodyState()
+        self._memory = self._body.at_home(self._memory)
         self._cut = self._token > 0
 
-    def step(self, music_token: NDArray[np.floating[Any]] | None, activity: float = 1.0) -> MotionChunk:
-        """Dance one token.
+    def step(self, music_token: MusicFeatures | None, activity: float = 1.0) -> MotionChunk:
+        """Dance one token; see `step_together` for several sessions.
 
         Parameters
         ----------
@@ -230,19 +179,7 @@ class Session:
         ValueError
             If music is given for token 0, or missing or of the wrong shape later.
         """
-        if self._token == 0 and music_token is not None:
-            raise ValueError("token 0 is drawn from the start codes; step it with None")
-        if self._beginning:
-            starts = self._manifest.start_codes
-            self._codes = starts[int(self._generator.integers(len(starts)))]
-            self._beginning = False
-        else:
-            self._codes = self._draw_codes(music_token)
-        self._recent_codes = (*self._recent_codes, self._codes)[-1 - self._manifest.lookahead_tokens :]
-        chunk = self._decode(activity)
-        self._token += 1
-        self._cut = False
-        return chunk
+        return step_together((self,), music_token, (activity,))[0]
 
     def snapshot(self) -> Snapshot:
         """Copy the whole state."""
@@ -257,10 +194,7 @@ class Session:
             gpt_state=self._backend.read_state("gpt_step", self._gpt_state),
             decoder_state=self._backend.read_state("decoder_step", self._decoder_state),
             generator=generator_state(self._generator),
-            root=self._root,
-            energy=self._energy,
-            body=self._body_state,
-            last_pose=self._last_pose,
+            body=self._memory,
             options=self._options,
             rejected_logits=self.rejected_logits,
             rejected_poses=self.rejected_poses,
@@ -275,10 +209,7 @@ class Session:
         self._gpt_state = self._backend.write_state("gpt_step", snapshot.gpt_state)
         self._decoder_state = self._backend.write_state("decoder_step", snapshot.decoder_state)
         self._generator = restore_generator(snapshot.generator)
-        self._root = snapshot.root
-        self._energy = snapshot.energy
-        self._body_state = snapshot.body
-        self._last_pose = snapshot.last_pose
+        self._memory = snapshot.body
         self._options = snapshot.options
         self.rejected_logits = snapshot.rejected_logits
         self.rejected_poses = snapshot.rejected_poses
@@ -296,11 +227,7 @@ class Session:
         self._cut = False
         self._codes = (0, 0)
         self._gpt_state = self._backend.initial_state("gpt_step")
-        self._root = self._home()
-        self._body_state = BodyState()
-
-    def _home(self) -> RootState | PositionsState:
-        return PositionsState() if self._manifest.pose.representation == POSITIONS else RootState()
+        self._memory = self._body.at_home(self._memory)
 
     def _checked(self, options: SessionOptions) -> SessionOptions:
         styles = self._manifest.styles
@@ -308,22 +235,17 @@ class Session:
             raise ConfigError(f"unknown style {options.style!r}; this bundle has {', '.join(styles)}")
         return options
 
-    def _draw_codes(self, music_token: NDArray[np.floating[Any]] | None) -> tuple[int, int]:
-        """Run the GPT on the token before and draw the next pair of codes."""
-        width = self._manifest.graphs["gpt_step"].tensor("music").shape[1]
-        if music_token is None or music_token.size != width:
-            got = None if music_token is None else music_token.shape
-            raise ValueError(f"music token is {got}; expected ({self._manifest.frames_per_token}, F)")
-        inputs = {
-            "music": music_token.reshape(1, width),
-            "upper_code": np.array([self._codes[0]]),
-            "lower_code": np.array([self._codes[1]]),
-            "style": np.array([self._manifest.styles.index(self._options.style)]),
-        }
-        outputs, state = self._backend.step("gpt_step", inputs, self._gpt_state)
+    def _draw_first(self) -> None:
+        """Begin with one of the start codes, which take no music."""
+        starts = self._manifest.start_codes
+        self._codes = starts[int(self._generator.integers(len(starts)))]
+        self._beginning = False
+
+    def _draw(self, upper_logits: Float32Array, lower_logits: Float32Array, state: Any) -> None:
+        """Draw the next pair of codes from what the GPT said, or keep the old ones."""
         drawn = [
-            sample_code(outputs[name][0], self._options.sampling, self._generator)
-            for name in ("upper_logits", "lower_logits")
+            sample_code(logits, self._options.sampling, self._generator)
+            for logits in (upper_logits, lower_logits)
         ]
         if None in drawn:
             # The cache that gave no usable logits is dropped with them.
@@ -331,72 +253,91 @@ class Session:
         else:
             self._gpt_state = state
         upper, lower = (old if new is None else new for old, new in zip(self._codes, drawn, strict=True))
-        return upper, lower
+        self._codes = upper, lower
 
-    def _decode(self, activity: float) -> MotionChunk:
-        """Turn the current codes into frames."""
-        inputs = {"upper_code": np.array([self._codes[0]]), "lower_code": np.array([self._codes[1]])}
-        outputs, state = self._backend.step("decoder_step", inputs, self._decoder_state)
-        upper, lower = outputs["upper_pose"][0], outputs["lower_pose"][0]
-        first_frame = (self._token - self._manifest.lookahead_tokens) * self._manifest.frames_per_token
-        if _usable(upper) and _usable(lower):
+    def _dance(self, upper: Float32Array, lower: Float32Array, state: Any, activity: float) -> MotionChunk:
+        """Turn the decoder's poses into frames and go on to the next token."""
+        if good := usable(upper) and usable(lower):
             self._decoder_state = state
         else:
             self.rejected_poses += 1
-            upper, lower = self._held_pose()
+        lookahead = self._manifest.lookahead_tokens
+        self._recent_codes = (*self._recent_codes, self._codes)[-1 - lookahead :]
+        first_frame = (self._token - lookahead) * self._manifest.frames_per_token
         if first_frame < 0:
-            upper, lower = self._held_pose()
-            return self._chunk(first_frame, *self._body(upper, lower)[:3])
-        rescale = scale_energy if isinstance(self._root, RootState) else scale_positions_energy
-        energy = ease_energy(self._options.energy * activity, self._energy, len(upper))
-        upper, lower, self._energy = rescale(upper, lower, energy, self._energy)
-        self._last_pose = upper[-1], lower[-1]
-        rotations, root, contacts, self._root = self._body(upper, lower)
-        return self._chunk(first_frame, rotations, root, contacts)
-
-    def _body(
-        self, upper: Float32Array, lower: Float32Array
-    ) -> tuple[Float32Array, Float32Array, Float32Array, RootState | PositionsState]:
-        """Turn pose channels into rotations, root and contacts, and the root state after them."""
-        if isinstance(self._root, PositionsState):
-            return decode_positions(upper, lower, self._root, self._skeleton, self._floor)
-        return decode_pose(upper, lower, self._root, self._floor)
-
-    def _chunk(
-        self, first_frame: int, rotations: Float32Array, root: Float32Array, contacts: Float32Array
-    ) -> MotionChunk:
-        """Hold the feet, keep them above the floor, and place the joints."""
-        rotations, root, self._body_state = refine(
-            rotations, root, contacts, self._body_state, BODY, self._skeleton
+            chunk, self._memory = self._body.wait(self._memory)
+        else:
+            energy = self._options.energy * activity
+            chunk, self._memory = self._body.dance((upper, lower) if good else None, energy, self._memory)
+        upper_code, lower_code = self._recent_codes[0]
+        chunk = replace(
+            chunk, first_frame=first_frame, upper_code=upper_code, lower_code=lower_code, cut=self._cut
         )
-        if any(self._place_m):
-            root = root + np.array([self._place_m[0], 0.0, self._place_m[1]], np.float32)
-        positions, _ = forward_kinematics(self._skeleton, rotations, root)
-        return MotionChunk(
-            first_frame, rotations, positions, root, contacts, *self._recent_codes[0], cut=self._cut
-        )
-
-    def _held_pose(self) -> tuple[Float32Array, Float32Array]:
-        """Return the last pose for a whole token, standing on its place."""
-        frames = self._manifest.frames_per_token
-        still = slice(VELOCITY.start, TURN + 1) if isinstance(self._root, RootState) else POSITIONS_VELOCITY
-        if self._last_pose is None:
-            rest = _rest_pose if isinstance(self._root, RootState) else rest_positions
-            return rest(self._skeleton, frames)
-        upper, lower = (np.repeat(channels[None], frames, axis=0) for channels in self._last_pose)
-        lower[:, still] = 0.0
-        return upper, lower
+        self._token += 1
+        self._cut = False
+        return chunk
 
 
-def _usable(channels: Float32Array) -> bool:
-    """Whether all numbers are finite and so small that nothing after them can overflow."""
-    return bool(np.all(np.abs(channels) < _LARGEST_CHANNEL))  # NaN compares false
+def step_together(
+    sessions: Sequence[Session], music_token: MusicFeatures | None, activities: Sequence[float]
+) -> tuple[MotionChunk, ...]:
+    """Dance one token with several sessions of one dancer, each network run once for all of them.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+        Each is left as its own `Session.step` would leave it.
+    music_token, activities
+        As in `Session.step`; one activity for each session.
+
+    Raises
+    ------
+    ValueError
+        If music is given for token 0, or missing or of the wrong shape later; no session has moved then.
+    """
+    if music_token is not None and any(session.token == 0 for session in sessions):
+        raise ValueError("token 0 is drawn from the start codes; step it with None")
+    backend = sessions[0]._backend
+    going_on = [session for session in sessions if not session._beginning]
+    if going_on:
+        caches = [session._gpt_state for session in going_on]
+        outputs, states = _run(backend, "gpt_step", _gpt_inputs(going_on, music_token), caches)
+        rows = zip(outputs["upper_logits"], outputs["lower_logits"], states, strict=True)
+        for session, row in zip(going_on, rows, strict=True):
+            session._draw(*row)
+    for session in sessions:
+        if session._beginning:
+            session._draw_first()
+    memories = [session._decoder_state for session in sessions]
+    outputs, states = _run(backend, "decoder_step", _codes(sessions), memories)
+    rows = zip(outputs["upper_pose"], outputs["lower_pose"], states, strict=True)
+    return tuple(
+        session._dance(*row, activity)
+        for session, row, activity in zip(sessions, rows, activities, strict=True)
+    )
 
 
-def _rest_pose(skeleton: Skeleton, frames: int) -> tuple[Float32Array, Float32Array]:
-    """Return the channels of a body at rest, standing."""
-    rotations = np.zeros((frames, 24, 4), np.float32)
-    rotations[..., 3] = 1.0
-    root = np.zeros((frames, 3), np.float32)
-    root[:, 1] = -float(forward_kinematics(skeleton, rotations[0], root[0])[0][:, 1].min())
-    return encode_pose(Motion(rotations, root, np.ones((frames, 4), np.float32), skeleton=skeleton))
+def _codes(sessions: Sequence[Session]) -> Arrays:
+    """Return the current codes of all, (N,) each."""
+    upper, lower = np.array([session._codes for session in sessions]).T
+    return {"upper_code": upper, "lower_code": lower}
+
+
+def _gpt_inputs(sessions: Sequence[Session], music_token: MusicFeatures | None) -> Arrays:
+    """Return the inputs of the GPT: the same music for all."""
+    manifest = sessions[0]._manifest
+    width = manifest.graphs["gpt_step"].tensor("music").shape[1]
+    if music_token is None or music_token.size != width:
+        got = None if music_token is None else music_token.shape
+        raise ValueError(f"music token is {got}; expected ({manifest.frames_per_token}, F)")
+    styles = [manifest.styles.index(session.options.style) for session in sessions]
+    music = np.broadcast_to(music_token.reshape(1, width), (len(sessions), width))
+    return {"music": music, "style": np.array(styles)} | _codes(sessions)
+
+
+def _run(backend: Backend, graph: str, inputs: Arrays, states: list[Any]) -> tuple[Arrays, list[Any]]:
+    """Run a graph once for all sessions."""
+    if len(states) > 1:
+        return backend.step_many(graph, inputs, states)
+    outputs, state = backend.step(graph, inputs, states[0])
+    return outputs, [state]

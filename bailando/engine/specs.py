@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from bailando.engine.fields import Fields, read_integer, read_short_text
 from bailando.errors import BundleError
@@ -12,6 +13,8 @@ from bailando.errors import BundleError
 REQUIRED_GRAPHS = ("gpt_step", "decoder_step")
 OPTIONAL_GRAPHS = ("encoder", "features_step")
 DTYPES = ("float32", "float16", "int64", "int32", "int8", "uint8", "bool")
+BATCH = "batch"
+"""Stands in a tensor's shape for any number of dancers."""
 MAX_TENSOR_ELEMENTS = 1 << 26
 MAX_DIMENSION = 1 << 24
 
@@ -38,11 +41,35 @@ def check_file_name(name: str, where: str) -> str:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """Name, element type and static shape of one tensor of a graph."""
+    """Name, element type and shape of one tensor of a graph.
+
+    Parameters
+    ----------
+    name, dtype : str
+    shape : tuple of int
+        For one dancer where the batch is free.
+    batch_axis : int or None
+        The axis along which the graph takes any number of dancers, written ``"batch"`` in the manifest;
+        None for a shape that is fixed.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
+    batch_axis: int | None = None
+
+    @property
+    def declared_shape(self) -> tuple[int | str, ...]:
+        """The shape with ``"batch"`` in the place of a free batch."""
+        return tuple(BATCH if axis == self.batch_axis else size for axis, size in enumerate(self.shape))
+
+    def shape_of(self, batch: int) -> tuple[int, ...]:
+        """Return the shape for so many dancers; that of a fixed tensor is always the same."""
+        return tuple(batch if axis == self.batch_axis else size for axis, size in enumerate(self.shape))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"name": self.name, "dtype": self.dtype, "shape": list(self.declared_shape)}
 
     @classmethod
     def read(cls, value: object, where: str) -> TensorSpec:
@@ -52,14 +79,22 @@ class TensorSpec:
         if not _TENSOR_NAME.fullmatch(name):
             raise BundleError(f"{where}.name is {name!r}, not a tensor name: export the bundle again")
         dtype = fields.choice("dtype", DTYPES)
-        shape = fields.items("shape", lambda v, at: read_integer(v, at, 1, MAX_DIMENSION), most=8)
+        declared = fields.items("shape", _dimension, most=8)
         fields.done()
+        if declared.count(None) > 1:
+            raise BundleError(f"{where} ({name}) has the batch on two axes: export the bundle again")
+        shape = tuple(size or 1 for size in declared)
         if math.prod(shape) > MAX_TENSOR_ELEMENTS:
             raise BundleError(
                 f"{where} ({name}) has {math.prod(shape)} elements, more than the {MAX_TENSOR_ELEMENTS} "
                 "allowed: do not use this bundle"
             )
-        return cls(name, dtype, shape)
+        return cls(name, dtype, shape, declared.index(None) if None in declared else None)
+
+
+def _dimension(value: object, where: str) -> int | None:
+    """Read a size; None is a free batch."""
+    return None if value == BATCH else read_integer(value, where, 1, MAX_DIMENSION)
 
 
 @dataclass(frozen=True)
@@ -93,7 +128,16 @@ class GraphSpec:
         names += [t.name for t in spec.outputs] + [f"next_{t.name}" for t in spec.state]
         if len(set(names)) != len(names):
             raise BundleError(f"{where} names a tensor twice: export the bundle again")
+        tensors = (*spec.inputs, *spec.outputs, *spec.state)
+        if len({tensor.batch_axis is None for tensor in tensors}) > 1:
+            raise BundleError(f"{where} has a free batch in some tensors only: export the bundle again")
         return spec
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        sides = {"inputs": self.inputs, "outputs": self.outputs, "state": self.state}
+        form = {"file": self.file, "opset": self.opset, "precision": self.precision}
+        return form | {side: [tensor.to_dict() for tensor in tensors] for side, tensors in sides.items()}
 
     def tensor(self, name: str) -> TensorSpec:
         """Return the input, output or state tensor called `name`."""
@@ -104,8 +148,13 @@ class GraphSpec:
 
     @property
     def batch(self) -> int:
-        """Batch size the graph was exported for: the first dimension of its first input."""
+        """Dancers of one step: the first dimension of its first input, 1 where the batch is free."""
         return self.inputs[0].shape[0]
+
+    @property
+    def free_batch(self) -> bool:
+        """Whether one step takes any number of dancers."""
+        return self.inputs[0].batch_axis is not None
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 5.0
 
 Result = TypeVar("Result")
+_Run = Callable[[Backend, list[Any]], tuple[Arrays, list[Any]]]
 
 
 class BackendHungError(Exception):
@@ -133,24 +135,42 @@ class WatchedBackend:
         self, graph: str, inputs: Mapping[str, NDArray[Any]], state: WatchedState
     ) -> tuple[Arrays, WatchedState]:
         """Run one step, on another start of the backend if need be."""
+
+        def run(backend: Backend, states: list[Any]) -> tuple[Arrays, list[Any]]:
+            outputs, after = backend.step(graph, inputs, states[0])
+            return outputs, [after]
+
+        outputs, after = self._insist(graph, run, (state,))
+        return outputs, after[0]
+
+    def step_many(
+        self, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[WatchedState]
+    ) -> tuple[Arrays, list[WatchedState]]:
+        """Run one step of several sessions, on another start of the backend if need be."""
+
+        def run(backend: Backend, now: list[Any]) -> tuple[Arrays, list[Any]]:
+            return backend.step_many(graph, inputs, now)
+
+        return self._insist(graph, run, states)
+
+    def _insist(
+        self, graph: str, run: _Run, states: Sequence[WatchedState]
+    ) -> tuple[Arrays, list[WatchedState]]:
+        """Carry out a step; where it hangs or fails, again from the same states."""
         pause_s = _FIRST_PAUSE_S
         while True:
-            current = self._current(graph, state)
-            backend = self._backend
+            current = [self._current(graph, state) for state in states]
             try:
-                outputs, after = self._worker.call(
-                    lambda: backend.step(graph, inputs, current),  # noqa: B023  # done before the next turn
-                    self._patience_s,
-                )
+                outputs, after = self._worker.call(partial(run, self._backend, current), self._patience_s)
             except Exception:
                 if self.given_up.wait(pause_s):
                     raise
-                snapshot = self._rescue(graph, current)
+                snapshots = [self._rescue(graph, state) for state in current]
                 self._restart()
-                state = self._state_of(graph, snapshot)
+                states = [self._state_of(graph, snapshot) for snapshot in snapshots]
                 pause_s = min(2.0 * pause_s, _LONGEST_PAUSE_S)
             else:
-                return outputs, WatchedState(self._start, after)
+                return outputs, [WatchedState(self._start, state) for state in after]
 
     def read_state(self, graph: str, state: WatchedState) -> Arrays:
         """Copy a state to host arrays."""

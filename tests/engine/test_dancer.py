@@ -217,10 +217,10 @@ def test_feet_are_held_and_kept_above_the_floor_and_a_snapshot_knows_of_it(dance
     chunks = dance(session, 12)
     assert min(float(chunk.positions[..., [7, 8, 10, 11], 1].min()) for chunk in chunks) > -1e-3
     kept = session.snapshot()
-    assert kept.body.holds.feet != BodyState().holds.feet
+    assert kept.body.refinement.holds.feet != BodyState().holds.feet
     again = [session.step(music(token)) for token in range(12, 16)]
-    assert session.snapshot().body.holds != kept.body.holds
+    assert session.snapshot().body.refinement.holds != kept.body.refinement.holds
     session.restore(kept)
-    assert session.snapshot().body.holds == kept.body.holds
+    assert session.snapshot().body.refinement.holds == kept.body.refinement.holds
     for chunk, token in zip(again, range(12, 16), strict=True):
         np.testing.assert_array_equal(session.step(music(token)).positions, chunk.positions)
