@@ -22,7 +22,7 @@ from bailando.engine.ort_state import Buffers, OrtState, side_by_side
 from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
 from bailando.errors import BundleError, ConfigError
 
-_PROVIDERS = {
+PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
@@ -41,37 +41,38 @@ _ORT_TYPES = {
 def choose_provider(name: str, available: list[str]) -> tuple[str, str]:
     """Return ``(backend name, reason)`` for a requested backend.
 
-    ``auto`` takes the CPU: at batch 1 the step graphs of a live bundle are launch-bound on a GPU, and
-    the CPU leaves the GPU to the renderer.
-
     Raises
     ------
     ConfigError
         If the requested provider is not part of the installed ONNX Runtime.
     """
-    if name == "auto":
-        return "cpu", "auto: the step graphs are small, the CPU has the lowest latency at batch 1"
     if name == PLUGIN_BACKEND:
         return name, f"asked for {name}; its state stays in host memory"
-    if _PROVIDERS[name] not in available:
+    if PROVIDERS[name] not in available:
         raise ConfigError(
-            f"backend {name!r} needs ONNX Runtime's {_PROVIDERS[name]}, which is not installed; "
+            f"backend {name!r} needs ONNX Runtime's {PROVIDERS[name]}, which is not installed; "
             "pip install onnxruntime-gpu, or use --backend cpu"
         )
     return name, f"asked for {name}"
 
 
 class OrtBackend:
-    """Runs step graphs with ONNX Runtime; see `bailando.engine.backends.Backend`."""
+    """Runs step graphs with ONNX Runtime; see `bailando.engine.backends.Backend`.
+
+    Attributes
+    ----------
+    reason : str
+        Why the graphs run there; whoever chose may say it better.
+    """
 
     def __init__(
         self,
         bundle: Bundle,
-        name: str = "auto",
+        name: str = "cpu",
         threads: int = 1,
         graphs: tuple[str, ...] = REQUIRED_GRAPHS,
     ) -> None:
-        self._name, self._reason = choose_provider(name, ort.get_available_providers())
+        self._name, self.reason = choose_provider(name, ort.get_available_providers())
         self._device = "cpu" if self._name in ("cpu", PLUGIN_BACKEND) else "cuda"
         self._specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
         self._sessions: dict[str, ort.InferenceSession] = {}
@@ -84,11 +85,6 @@ class OrtBackend:
     def name(self) -> str:
         """Where the graphs run."""
         return self._name
-
-    @property
-    def reason(self) -> str:
-        """Why the graphs run there."""
-        return self._reason
 
     def initial_state(self, graph: str) -> OrtState:
         """Return a state of zeros for one session."""
@@ -145,7 +141,7 @@ class OrtBackend:
 
 def _providers(name: str) -> list[str]:
     """Return the provider list, the CPU last for operators the others lack."""
-    return list(dict.fromkeys([_PROVIDERS[name], _PROVIDERS["cpu"]]))
+    return list(dict.fromkeys([PROVIDERS[name], PROVIDERS["cpu"]]))
 
 
 def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.InferenceSession:
@@ -163,10 +159,17 @@ def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.In
     # A plugin's devices are part of the options; it must not be named again.
     providers = None if backend == PLUGIN_BACKEND else _providers(backend)
     try:
-        return ort.InferenceSession(data, sess_options=options, providers=providers)
+        session = ort.InferenceSession(data, sess_options=options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a bad model
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BundleError(f"graph {graph!r} does not load: {first_line}; export the bundle again") from error
+    if providers is not None and providers[0] not in session.get_providers():
+        # ONNX Runtime goes on with the CPU and says so only in its log.
+        raise ConfigError(
+            f"{providers[0]} does not load on this machine; check that CUDA and cuDNN are those that "
+            "onnxruntime-gpu needs, or use --backend cpu"
+        )
+    return session
 
 
 def _check_tensors(graph: str, session: ort.InferenceSession, spec: GraphSpec) -> None:

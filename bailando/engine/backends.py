@@ -18,7 +18,8 @@ from bailando.errors import ConfigError
 
 Arrays = dict[str, NDArray[Any]]
 
-BACKEND_NAMES = ("auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx")
+BACKEND_NAMES = ("auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx", "tensorrt-native")
+"""``tensorrt-native`` runs the bundle's own engines, the others are providers of ONNX Runtime."""
 
 
 class Backend(Protocol):
@@ -26,7 +27,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """Where the graphs run: ``cpu``, ``cuda``, ``tensorrt`` or ``tensorrt-rtx``."""
+        """Where the graphs run: one of `BACKEND_NAMES` but ``auto``, or ``torch``."""
 
     @property
     def reason(self) -> str:
@@ -80,7 +81,8 @@ def load_backend(
     ----------
     bundle : Bundle
         Checked bundle with the graphs ``gpt_step`` and ``decoder_step``.
-    name : {"auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx"}
+    name : {"auto", "cpu", "cuda", "tensorrt", "tensorrt-rtx", "tensorrt-native"}
+        ``auto``: see `bailando.engine.backend_choice`.
     threads : int
         Threads inside one operator on the CPU, 1 to 64.
     graphs : tuple of str
@@ -89,14 +91,23 @@ def load_backend(
     Raises
     ------
     ConfigError
-        If ``name`` is unknown or that provider is not installed.
+        If ``name`` is unknown, or that provider, its driver or its GPU is missing.
     BundleError
-        If a graph does not load or does not have the tensors its manifest declares.
+        If a graph does not load or does not have the tensors its manifest declares, or there is no
+        engine for this GPU.
     """
     if name not in BACKEND_NAMES:
         raise ConfigError(f"unknown backend {name!r}; choose one of {', '.join(BACKEND_NAMES)}")
     if not 1 <= threads <= 64:
         raise ConfigError(f"backend threads is {threads}; give a number from 1 to 64")
+    if name == "auto":
+        from bailando.engine.backend_choice import choose_backend
+
+        return choose_backend(bundle, threads, graphs)
+    if name == "tensorrt-native":
+        from bailando.engine.backend_tensorrt import TensorRTBackend
+
+        return TensorRTBackend(bundle, graphs)
     from bailando.engine.backend_ort import OrtBackend
 
     return OrtBackend(bundle, name, threads, graphs)

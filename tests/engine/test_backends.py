@@ -130,12 +130,6 @@ def test_graph_that_is_no_valid_model_is_refused_in_one_line(tmp_path: Path) -> 
     assert "\n" not in str(caught.value)
 
 
-def test_auto_takes_the_cpu_and_says_why() -> None:
-    name, reason = choose_provider("auto", ["CPUExecutionProvider"])
-    assert name == "cpu"
-    assert reason.startswith("auto:")
-
-
 def test_provider_that_is_not_installed_is_refused() -> None:
     with pytest.raises(ConfigError, match="onnxruntime-gpu"):
         choose_provider("cuda", ["CPUExecutionProvider"])

@@ -1,0 +1,118 @@
+"""``--backend auto``: where a bundle's graphs run best on this machine, tried before it is believed.
+
+A bundle's own TensorRT engines come first where a GPU fits them. Else the CPU is measured: only a model
+that is too large for it goes to CUDA, because a small one is launch-bound there and leaves the GPU to the
+renderer. What fails to load or to run a few steps is left out with a warning.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import onnxruntime
+
+from bailando.engine.backend_ort import PROVIDERS, OrtBackend
+from bailando.engine.backend_tensorrt import NATIVE_BACKEND, TensorRTBackend, fitting_engines
+from bailando.engine.backends import Backend
+from bailando.engine.bundle import Bundle
+from bailando.engine.cuda_driver import CudaDriver, CudaError
+from bailando.errors import BundleError
+
+ChosenBackend = TypeVar("ChosenBackend", bound=Backend)
+
+CPU_LIMIT_MS = 20.0
+"""What the graphs of one token may take on the CPU: of the default delay of 60 ms, sound blocks (10 ms), the
+resampler (21 ms), the features (2 ms) and the hand-over of frames (6 ms) take the rest."""
+_WARM_UP_STEPS = 8
+
+_LOG = logging.getLogger(__name__)
+
+
+def warm_up_ms(backend: Backend, bundle: Bundle, graphs: tuple[str, ...]) -> float:
+    """Run a few steps of zeros and return the median time of a token, ms; the first half only warms up.
+
+    Raises
+    ------
+    BundleError
+        If an output is NaN or infinite.
+    Exception
+        Whatever the backend raises.
+    """
+    specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
+    states = {graph: backend.initial_state(graph) for graph in graphs}
+    times_ms = []
+    for _ in range(_WARM_UP_STEPS):
+        started_ns = time.perf_counter_ns()
+        for graph, spec in specs.items():
+            inputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in spec.inputs}
+            outputs, states[graph] = backend.step(graph, inputs, states[graph])
+            if not all(np.isfinite(value).all() for value in outputs.values()):
+                raise BundleError(f"graph {graph!r} gives NaN or infinite numbers on {backend.name}")
+        times_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
+    return float(np.median(times_ms[_WARM_UP_STEPS // 2 :]))
+
+
+def choose_backend(bundle: Bundle, threads: int, graphs: tuple[str, ...]) -> Backend:
+    """Return the best backend that runs; its `reason` says why, and warnings what was left out.
+
+    Raises
+    ------
+    BailandoError
+        If not even the CPU runs the bundle.
+    """
+    native, why_not_native = _native(bundle, graphs)
+    if native is not None:
+        return native
+    cpu = OrtBackend(bundle, "cpu", threads, graphs)
+    cpu_ms = warm_up_ms(cpu, bundle, graphs)
+    measured = f"auto: the CPU takes {cpu_ms:.1f} of the {CPU_LIMIT_MS:g} ms a token that it may"
+    cpu.reason = f"{measured}; {why_not_native}"
+    if cpu_ms <= CPU_LIMIT_MS or not cuda_is_installed():
+        return cpu
+    cuda = _tried("cuda", lambda: OrtBackend(bundle, "cuda", threads, graphs), bundle, graphs)
+    if cuda is None:
+        cpu.reason += "; CUDA failed"
+        return cpu
+    cuda.reason = f"{measured}, so CUDA takes over; {why_not_native}"
+    return cuda
+
+
+def cuda_is_installed() -> bool:
+    """Tell whether this ONNX Runtime has a CUDA provider; whether it loads is another question."""
+    return PROVIDERS["cuda"] in onnxruntime.get_available_providers()
+
+
+def _native(bundle: Bundle, graphs: tuple[str, ...]) -> tuple[Backend | None, str]:
+    """Return the backend of the bundle's own engines, or None and why not."""
+    if not bundle.manifest.engines:
+        return None, "the bundle has no TensorRT engines"
+    try:
+        driver = CudaDriver()
+    except CudaError as error:
+        return None, f"its TensorRT engines are not used: {str(error).split(';')[0]}"
+    capability = driver.gpu.compute_capability
+    try:
+        fitting_engines(bundle, graphs, capability)
+    except BundleError:
+        return None, f"none of its TensorRT engines is for this GPU's compute capability {capability}"
+    reason = "auto: the bundle has engines for this GPU,"
+    made = _tried(NATIVE_BACKEND, lambda: TensorRTBackend(bundle, graphs, driver, reason), bundle, graphs)
+    return made, f"{NATIVE_BACKEND} failed"
+
+
+def _tried(
+    name: str, load: Callable[[], ChosenBackend], bundle: Bundle, graphs: tuple[str, ...]
+) -> ChosenBackend | None:
+    """Load a backend and run a few steps on it; None, and a warning, if it fails."""
+    try:
+        backend = load()
+        warm_up_ms(backend, bundle, graphs)
+    except Exception as error:  # providers raise a dozen unrelated classes
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        _LOG.warning("warning: backend %s is left out: %s", name, reason)
+        return None
+    return backend
