@@ -73,7 +73,8 @@ class TensorRTGraph:
         for tensor in (*spec.inputs, *spec.state):
             if not self._context.set_input_shape(tensor.name, tensor.shape):
                 raise BundleError(
-                    f"the engine of {spec.file} takes another {tensor.name} than {tensor.shape}; export it again"
+                    f"the engine of {spec.file} takes another {tensor.name} than {tensor.shape}; "
+                    "export the bundle again"
                 )
         self._inputs = self._buffers(spec.inputs)
         self._outputs = self._buffers(spec.outputs)

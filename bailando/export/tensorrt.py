@@ -6,8 +6,6 @@ builds for the GPU at hand.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,9 +16,9 @@ from typing import Any
 import onnx
 
 from bailando.engine.specs import EngineSpec
+from bailando.engine.tensorrt_library import installed_library, make_log
 from bailando.errors import ExportError
 
-LIBRARIES = ("tensorrt_rtx", "tensorrt")
 _CAPABILITY = re.compile(r"\d{1,2}\.\d")
 
 
@@ -46,10 +44,10 @@ def find_library() -> ModuleType:
     ExportError
         If neither is installed.
     """
-    for name in LIBRARIES:
-        if importlib.util.find_spec(name) is not None:
-            return importlib.import_module(name)
-    raise ExportError("no TensorRT is installed: pip install tensorrt-rtx (it builds without a GPU)")
+    library = installed_library()
+    if library is None:
+        raise ExportError("no TensorRT is installed: pip install tensorrt-rtx (it builds without a GPU)")
+    return library
 
 
 def build_engines(
@@ -77,7 +75,7 @@ def build_engines(
 def _build(
     library: ModuleType, name: str, model: onnx.ModelProto, capabilities: tuple[str, ...]
 ) -> BuiltEngine:
-    log = _make_log(library)
+    log = make_log(library)
     builder = library.Builder(log)
     if builder is None:
         raise ExportError(f"{library.__name__} cannot start ({log.last}): build on a machine it supports")
@@ -89,6 +87,7 @@ def _build(
     config = builder.create_builder_config()
     # Float32 means float32: ten-bit products would miss the validation's tolerance.
     config.clear_flag(library.BuilderFlag.TF32)
+    _fix_batch(builder, network, config)
     _set_capabilities(library, config, capabilities)
     start_ns = time.perf_counter_ns()
     plan = builder.build_serialized_network(network, config)
@@ -103,6 +102,19 @@ def _build(
         compute_capabilities=capabilities,
     )
     return BuiltEngine(spec, bytes(plan), (time.perf_counter_ns() - start_ns) / 1e9)
+
+
+def _fix_batch(builder: Any, network: Any, config: Any) -> None:
+    """Build for one dancer where the graph leaves the batch free: engines step one at a time."""
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    free = [tensor for tensor in inputs if -1 in tuple(tensor.shape)]
+    if not free:
+        return
+    profile = builder.create_optimization_profile()
+    for tensor in free:
+        one = tuple(1 if size == -1 else size for size in tensor.shape)
+        profile.set_shape(tensor.name, one, one, one)
+    config.add_optimization_profile(profile)
 
 
 def _set_capabilities(library: ModuleType, config: Any, capabilities: tuple[str, ...]) -> None:
@@ -123,18 +135,3 @@ def _set_capabilities(library: ModuleType, config: Any, capabilities: tuple[str,
             )
             raise ExportError(f"compute capability is {capability!r}, expected some of {', '.join(known)}")
         config.set_compute_capability(value, index)
-
-
-def _make_log(library: ModuleType) -> Any:
-    """Return a logger of the library that keeps the last error instead of printing."""
-
-    class Log(library.ILogger):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.last = ""
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity <= library.ILogger.Severity.ERROR:
-                self.last = " ".join(message.split())[:300]
-
-    return Log()

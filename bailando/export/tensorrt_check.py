@@ -6,9 +6,8 @@ import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from bailando.engine.backends import Arrays
+from bailando.engine.cuda_driver import CudaDriver, CudaError
 from bailando.engine.specs import GraphSpec
 from bailando.export.graphs import StepGraph
 from bailando.export.runners import TorchRunner
@@ -17,12 +16,11 @@ from bailando.export.tensorrt_runner import TensorRTRunner
 from bailando.export.validation import GPTRun, compare_gpt, compare_steps
 
 
-def why_not_run(engine: BuiltEngine) -> str | None:
+def why_not_run(engine: BuiltEngine, driver: CudaDriver | None) -> str | None:
     """Return why an engine cannot run here, or None if it can."""
-    if not torch.cuda.is_available():
+    if driver is None:
         return "no GPU"
-    major, minor = torch.cuda.get_device_capability()
-    present, wanted = f"{major}.{minor}", engine.spec.compute_capabilities
+    present, wanted = driver.gpu.compute_capability, engine.spec.compute_capabilities
     if wanted and present not in wanted:
         return f"this GPU has compute capability {present}, the engine is for {', '.join(wanted)}"
     return None
@@ -50,13 +48,15 @@ def run_engines(
         If a float32 engine fails validation.
     """
     results: dict[str, dict[str, Any]] = {}
+    driver = _driver()
     for engine in engines:
         name = engine.spec.graph
-        reason = why_not_run(engine)
-        if reason is not None:
+        reason = why_not_run(engine, driver)
+        if reason is not None or driver is None:
             results[name] = {"not_run": reason}
             continue
-        runner = TensorRTRunner(importlib.import_module(engine.spec.library), engine.data, specs[name])
+        library = importlib.import_module(engine.spec.library)
+        runner = TensorRTRunner(library, engine.data, specs[name], driver)
         reference = TorchRunner(references[name])
         if name == "gpt_step":
             comparison = compare_gpt(reference, runner, run)
@@ -66,3 +66,11 @@ def run_engines(
             comparison.require(f"the engine of {name}")
         results[name] = comparison.to_dict() | {"ms_per_step": runner.time_step_ms()}
     return results
+
+
+def _driver() -> CudaDriver | None:
+    """Return the driver of the GPU at hand, or None where there is none."""
+    try:
+        return CudaDriver()
+    except CudaError:
+        return None

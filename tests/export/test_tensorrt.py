@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 
 import pytest
 import torch
 
+from bailando.engine import tensorrt_library
 from bailando.errors import ExportError
 from bailando.export.exporter import DancerExport, ExportResult
 from bailando.export.report import engine_lines
@@ -63,7 +63,6 @@ def test_graph_that_cannot_be_parsed_is_an_error(dancer: DancerExport) -> None:
 
 
 def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.delitem(sys.modules, "tensorrt", raising=False)
+    monkeypatch.setattr(tensorrt_library, "find_spec", lambda name: None)
     with pytest.raises(ExportError, match="pip install tensorrt-rtx"):
         find_library()

@@ -1,127 +1,75 @@
-"""The runner against a library that stands in for TensorRT: it computes on the addresses it is given."""
+"""The runner on a stand-in for TensorRT, whose engines are ONNX models; the way to the GPU is real."""
 
 from __future__ import annotations
 
-import ctypes
-from types import SimpleNamespace
-from typing import Any
-
 import numpy as np
 import pytest
-import torch
+from stand_in_cuda import CAPABILITY, build_driver, stand_in_tensorrt
 
-from bailando.engine.specs import EngineSpec, GraphSpec, TensorSpec
-from bailando.errors import ExportError
+from bailando.engine.cuda_driver import CudaDriver
+from bailando.engine.specs import EngineSpec
+from bailando.errors import BundleError
+from bailando.export import tensorrt_check
+from bailando.export.exporter import DancerExport, ExportResult
+from bailando.export.onnx_export import graph_spec
+from bailando.export.runners import OnnxRunner
 from bailando.export.tensorrt import BuiltEngine
 from bailando.export.tensorrt_check import run_engines, why_not_run
 from bailando.export.tensorrt_runner import TensorRTRunner
 from bailando.export.validation import GPTRun, compare_steps
 
-SPEC = GraphSpec(
-    file="sum.engine",
-    opset=20,
-    precision="fp32",
-    inputs=(TensorSpec("x", "float32", (1, 3)),),
-    outputs=(TensorSpec("y", "float32", (1, 3)),),
-    state=(TensorSpec("total", "float32", (1, 3)),),
-)
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> CudaDriver:
+    return CudaDriver(build_driver(tmp_path_factory.mktemp("cuda")))
 
 
-class StandInContext:
-    """y = 2 x; next_total = total + x."""
-
-    def __init__(self, working: bool) -> None:
-        self.working = working
-        self.addresses: dict[str, int] = {}
-
-    def set_tensor_address(self, name: str, address: int) -> None:
-        self.addresses[name] = address
-
-    def execute_async_v3(self, stream: int) -> bool:
-        place = {
-            name: np.ctypeslib.as_array((ctypes.c_float * 3).from_address(address))
-            for name, address in self.addresses.items()
-        }
-        place["y"][:] = 2 * place["x"]
-        place["next_total"][:] = place["total"] + place["x"]
-        return self.working
+def engine(data: bytes = b"plan", graph: str = "gpt_step", capabilities: tuple[str, ...] = ()) -> BuiltEngine:
+    return BuiltEngine(EngineSpec(graph, f"{graph}.engine", "stand_in", "1", capabilities), data, 0.1)
 
 
-def stand_in(data_accepted: bytes = b"plan", working: bool = True) -> Any:
-    """A module with as much of TensorRT's interface as the runner uses."""
-
-    class Runtime:
-        def __init__(self, logger: object) -> None:
-            pass
-
-        def deserialize_cuda_engine(self, data: bytes) -> Any:
-            if data != data_accepted:
-                return None
-            return SimpleNamespace(create_execution_context=lambda: StandInContext(working))
-
-    class Logger:
-        ERROR = 1
-
-        def __init__(self, severity: int) -> None:
-            pass
-
-    return SimpleNamespace(__name__="stand_in", Runtime=Runtime, Logger=Logger)
-
-
-class Reference:
-    def initial_state(self) -> dict[str, Any]:
-        return {"total": np.zeros((1, 3), np.float32)}
-
-    def step(self, inputs: dict[str, Any], state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"y": 2 * inputs["x"]}, {"total": state["total"] + inputs["x"]}
-
-
-def test_engine_steps_as_its_graph_with_explicit_state() -> None:
-    runner = TensorRTRunner(stand_in(), b"plan", SPEC, device="cpu")
-    feed = [{"x": np.full((1, 3), i, np.float32)} for i in range(5)]
-    found = compare_steps(Reference(), runner, feed)
+def test_engine_steps_as_its_graph_with_explicit_state(driver: CudaDriver, exported: ExportResult) -> None:
+    data, spec = exported.bundle.graph_bytes("decoder_step"), exported.bundle.manifest.graphs["decoder_step"]
+    runner = TensorRTRunner(stand_in_tensorrt(), data, spec, driver)
+    feed = [{"upper_code": np.array([i]), "lower_code": np.array([15 - i])} for i in range(5)]
+    found = compare_steps(OnnxRunner(data), runner, feed)
     assert (found.steps, found.max_abs_output, found.max_abs_state) == (5, 0.0, 0.0)
 
 
-def test_two_runs_of_one_engine_do_not_disturb_each_other() -> None:
-    runner = TensorRTRunner(stand_in(), b"plan", SPEC, device="cpu")
-    one = {"x": np.ones((1, 3), np.float32)}
-    first, second = runner.initial_state(), runner.initial_state()
-    for _ in range(3):
-        _, first = runner.step(one, first)
-    _, second = runner.step(one, second)
-    assert first["total"][0, 0] == 3.0
-    assert second["total"][0, 0] == 1.0
+def test_step_is_timed(driver: CudaDriver, exported: ExportResult) -> None:
+    data, spec = exported.bundle.graph_bytes("decoder_step"), exported.bundle.manifest.graphs["decoder_step"]
+    assert 0.0 < TensorRTRunner(stand_in_tensorrt(), data, spec, driver).time_step_ms(steps=3) < 1e3
 
 
-def test_engine_that_is_refused_says_what_to_do() -> None:
-    with pytest.raises(ExportError, match="build it for this GPU's compute capability"):
-        TensorRTRunner(stand_in(b"other"), b"plan", SPEC, device="cpu")
+def test_engine_that_is_refused_says_what_to_do(driver: CudaDriver, exported: ExportResult) -> None:
+    with pytest.raises(BundleError, match="build it again with --compute-capability"):
+        TensorRTRunner(stand_in_tensorrt(), b"junk", exported.bundle.manifest.graphs["gpt_step"], driver)
 
 
-def test_step_that_fails_is_an_error() -> None:
-    runner = TensorRTRunner(stand_in(working=False), b"plan", SPEC, device="cpu")
-    with pytest.raises(ExportError, match=r"sum\.engine failed to run"):
-        runner.step({"x": np.zeros((1, 3), np.float32)}, runner.initial_state())
-
-
-def engine(*capabilities: str) -> BuiltEngine:
-    return BuiltEngine(
-        EngineSpec("gpt_step", "gpt_step.engine", "tensorrt_rtx", "1", capabilities), b"plan", 0.1
+def test_engines_are_compared_with_torch_on_the_gpu_at_hand(
+    driver: CudaDriver, dancer: DancerExport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tensorrt_check, "CudaDriver", lambda: driver)
+    monkeypatch.setattr(tensorrt_check.importlib, "import_module", lambda name: stand_in_tensorrt())
+    spec = graph_spec(
+        dancer.models["decoder_step"], "decoder_step.onnx", "fp32", tuple(dancer.graphs["decoder_step"].state)
     )
+    built = engine(dancer.models["decoder_step"].SerializeToString(), "decoder_step")
+    feed = dancer.code_feed(4)
+    found = run_engines([built], {"decoder_step": spec}, dancer.graphs, dancer.run, feed)
+    assert found["decoder_step"]["steps"] == 4
+    assert 0.0 < found["decoder_step"]["ms_per_step"] < 1e3
 
 
 def test_without_a_gpu_the_reason_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(tensorrt_check, "CudaDriver", lambda: CudaDriver("libnosuchdriver.so"))
     nothing = np.zeros(0)
     run = GPTRun(nothing, nothing, nothing, nothing)
     assert run_engines([engine()], {}, {}, run, []) == {"gpt_step": {"not_run": "no GPU"}}
 
 
-def test_engine_for_other_gpus_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
-    reason = why_not_run(engine("8.6", "8.9"))
-    assert reason == "this GPU has compute capability 7.5, the engine is for 8.6, 8.9"
-    assert why_not_run(engine("7.5")) is None
-    assert why_not_run(engine()) is None
+def test_engine_for_other_gpus_is_not_run(driver: CudaDriver) -> None:
+    reason = why_not_run(engine(capabilities=("8.6", "12.0")), driver)
+    assert reason == "this GPU has compute capability 8.9, the engine is for 8.6, 12.0"
+    assert why_not_run(engine(capabilities=(CAPABILITY,)), driver) is None
+    assert why_not_run(engine(), driver) is None
