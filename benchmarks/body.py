@@ -33,6 +33,7 @@ CONFIGS = {
     "lock only": BodyConfig(floor=False),
     "floor only": BodyConfig(foot_lock=False),
     "no root follow": BodyConfig(root_follow=False),
+    "no swing": BodyConfig(root_follow=False, swing_height_m=0.0),
     "all + smoothing": BodyConfig(smoothing=True),
 }
 

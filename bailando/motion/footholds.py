@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+from bailando.motion.swings import Swing, SwingConfig, swing
+
 Vector = tuple[float, float, float]
 _ZERO: Vector = (0.0, 0.0, 0.0)
 
@@ -31,6 +33,7 @@ class HoldConfig:
     root_rate: float
     root_return: float
     root_range_m: float
+    swing: SwingConfig
 
 
 @dataclass(frozen=True)
@@ -68,13 +71,16 @@ class HoldState:
     shift, shift_velocity : (float, float, float)
         From the animation's root to the root, metres, and its change per frame.
     feet : tuple of (float, float, float)
-        The animation's contact points in the last frame, shifted; empty before the first.
+        The animation's contact points in the last frame, lifted and shifted; empty before the first.
+    swings : tuple of Swing
+        How far each foot (left, right) was lifted.
     """
 
     points: tuple[Foothold, ...] = (Foothold(),) * 4
     shift: Vector = _ZERO
     shift_velocity: Vector = _ZERO
     feet: tuple[Vector, ...] = field(default=())
+    swings: tuple[Swing, Swing] = (Swing(), Swing())
 
 
 def advance(
@@ -98,6 +104,8 @@ def advance(
     shift, shift_velocity = _follow_feet(state, lifts, config)
     shifted = tuple(_add(foot, shift) for foot in feet)
     before = state.feet or shifted
+    swings = _swing(state, before, shifted, contacts, config)
+    shifted = tuple(_add(foot, (0.0, swings[i % 2].lift, 0.0)) for i, foot in enumerate(shifted))
     held = [
         _hold(point, before[i], shifted[i], contacts[i], config.stand_m[i // 2], config)
         for i, point in enumerate(state.points)
@@ -106,7 +114,22 @@ def advance(
         point if point.locked else _release(point, held[i ^ 2], config.release_rate)
         for i, point in enumerate(held)
     )
-    return HoldState(points, shift, shift_velocity, shifted)
+    return HoldState(points, shift, shift_velocity, shifted, swings)
+
+
+def _swing(
+    state: HoldState,
+    before: tuple[Vector, ...],
+    now: tuple[Vector, ...],
+    contacts: list[float],
+    config: HoldConfig,
+) -> tuple[Swing, Swing]:
+    """Lift of both feet."""
+    left, right = (
+        swing(state.swings[foot], before[foot + 2], now[foot + 2], max(contacts[foot::2]), config.swing)
+        for foot in range(2)
+    )
+    return left, right
 
 
 def _hold(

@@ -108,7 +108,49 @@ def test_a_foot_torn_too_far_is_let_go() -> None:
     root = motion.root_position + np.linspace(0, 0.6, 120)[:, None] * np.array([1.0, 0, 0])
     moving = replace(motion, root_position=root)
     after = refine_motion(moving, BodyConfig(root_follow=False))
-    assert np.abs(after.positions[:, 10] - moving.positions[:, 10]).max() < 0.125
+    farthest = BodyConfig().max_drift_m + 0.005
+    assert np.abs(after.positions[:, 10] - moving.positions[:, 10]).max() < farthest
+
+
+def shuffling(contact: float) -> Motion:
+    """Flat feet that move 1.2 m/s back and forth along the floor without leaving it."""
+    motion = standing(180)
+    way = 0.2 * np.sin(np.arange(180) / FPS * 6.0)
+    root = motion.root_position + way[:, None] * np.array([0.0, 0, 1])
+    return replace(motion, root_position=root, contacts=np.full((180, 4), contact))
+
+
+def test_a_foot_that_moves_without_contact_is_lifted() -> None:
+    before = shuffling(0.0)
+    after = refine_motion(before)
+    speed = np.abs(np.diff(before.positions[:, 10, 2])) * FPS
+    swings = np.flatnonzero(speed > 1.0)
+    assert before.positions[:, 10, 1].max() < 0.005
+    assert after.positions[1:][swings[10:], 10, 1].mean() > 0.045
+    assert after.positions[:, 10, 1].max() < BodyConfig().swing_height_m
+    turn = after.positions[1:][speed < 0.1, 10, 1]
+    assert turn.mean() < after.positions[1:][swings[10:], 10, 1].mean() - 0.005
+
+
+def test_a_lifted_foot_neither_jumps_nor_tilts() -> None:
+    before = shuffling(0.0)
+    after = refine_motion(before).positions.astype(np.float64)
+    height = after[:, 10, 1]
+    assert np.abs(np.diff(height, 2)).max() < 0.1 * BodyConfig().swing_height_m
+    np.testing.assert_allclose(height - height[0], after[:, 7, 1] - after[0, 7, 1], atol=2e-3)
+
+
+def test_a_foot_in_contact_or_at_rest_is_not_lifted() -> None:
+    for motion in (shuffling(0.9), replace(standing(60), contacts=np.zeros((60, 4)))):
+        after = refine_motion(motion, BodyConfig(root_follow=False))
+        assert after.positions[:, 10, 1].max() < 0.005
+
+
+def test_a_dance_that_swings_high_enough_is_not_lifted() -> None:
+    high = standing(120, STAND_M + 0.08)
+    road = 0.02 * np.arange(120)[:, None] * np.array([0.0, 0, 1])
+    motion = replace(high, root_position=high.root_position + road, contacts=np.zeros((120, 4)))
+    np.testing.assert_allclose(refine_motion(motion).rotations, motion.rotations, atol=1e-6)
 
 
 def test_the_root_follows_held_feet() -> None:
@@ -210,3 +252,5 @@ def test_wrong_shapes_and_settings_are_refused() -> None:
         BodyConfig(contact_on=0.3, contact_off=0.5)
     with pytest.raises(InputError, match="release_s"):
         BodyConfig(release_s=0.0)
+    with pytest.raises(InputError, match="swing_height_m"):
+        BodyConfig(swing_height_m=-0.01)
