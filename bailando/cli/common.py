@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailando import __version__
 from bailando.errors import BailandoError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Config = TypeVar("Config", bound=DataclassInstance)
+
 INTERRUPTED = 130
+_WIDTH = 100
 
 
 def run_command(
@@ -47,23 +55,49 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 
 
-def new_parser(prog: str, description: str, examples: str) -> argparse.ArgumentParser:
-    """Return a parser with ``--version`` and examples below the options."""
-    parser = OneLineParser(
-        prog=prog,
-        description=description,
-        epilog=examples,
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=28, width=100
-        ),
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+def new_parser(prog: str, description: str, examples: str, about: bool = True) -> argparse.ArgumentParser:
+    """Return a parser with examples below the options and, unless `about` is False, `add_about`."""
+    parser = OneLineParser(prog=prog, description=description, allow_abbrev=False, add_help=False)
+    show_examples(parser, examples)
+    if about:
+        add_about(parser)
     return parser
 
 
-def add_dance_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that shape the dance."""
+def add_about(group: argparse._ActionsContainer) -> None:
+    """Add ``--help`` and ``--version``."""
+    group.add_argument("-h", "--help", action="help", help="show this help and exit")
+    group.add_argument(
+        "--version", action="version", version=f"%(prog)s {__version__}", help="show it and exit"
+    )
+
+
+def show_examples(parser: argparse.ArgumentParser, examples: str) -> None:
+    """Print the examples below the options, and all help in the layout of this program."""
+    parser.epilog = examples
+    parser.formatter_class = lambda prog: argparse.RawDescriptionHelpFormatter(
+        prog, max_help_position=28, width=_WIDTH
+    )
+
+
+def config_of(kind: type[Config], options: argparse.Namespace, **others: Any) -> Config:
+    """Return a config whose fields have the values of the options called like them.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass.
+    options : Namespace
+    **others
+        Fields that no option is called like, or whose option is to be understood otherwise.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]
+    given = {name: getattr(options, name) for name in names if hasattr(options, name)}
+    return kind(**{**given, **others})
+
+
+def add_dance_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the options that shape the dance; return their group."""
     group = parser.add_argument_group("dance")
     group.add_argument(
         "--model", metavar="BUNDLE", help="folder or .zip by bailando-export; default: shipped"
@@ -72,3 +106,4 @@ def add_dance_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--style", default="open", metavar="NAME", help="style of the bundle (default open)")
     group.add_argument("--temperature", type=float, metavar="T", help="0 the likeliest dance, 1 as trained")
     group.add_argument("--energy", type=float, default=1.0, metavar="E", help="movements 0 to 2 (default 1)")
+    return group

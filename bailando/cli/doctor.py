@@ -20,7 +20,7 @@ _VIEWER_PORT, _CONTROL_PORT = 8060, 39540
 _SIGNS = {"ok": " ok ", "warning": "WARN", "failure": "FAIL"}
 _EXAMPLES = """\
 examples:
-  bailando-doctor                                          all checks; poses to VMC and OSC on this machine
+  bailando-doctor                                          all checks; poses to VMC and OSC here
   bailando-doctor --to vseeface@192.168.1.20 --pose 10     ten seconds of T-pose, ten of waving
   bailando-doctor --audio-device USB --pose 0              levels of a device; no poses
 """

@@ -8,36 +8,48 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from bailando.errors import BailandoError, ExportError
+from bailando.cli.common import config_of, new_parser, run_command
+from bailando.errors import ExportError
 
+PROG = "bailando-export"
 _PRECISIONS = ("fp32", "fp16", "int8-dynamic", "int8-static", "weight-int8", "weight-int4")
 _TARGETS = ("unity", "unreal")
-_EPILOG = """\
-bailando-export CHECKPOINT -o BUNDLE
-bailando-export BUNDLE --target unity -o OTHER   make a bundle fit for a game engine's own runtime
-bailando-export --official-vqvae V.pt --official-gpt G.pt -o BUNDLE
-bailando-export inspect BUNDLE   print what a bundle holds
-bailando-export verify BUNDLE    check hashes, shapes and a short deterministic run
+_EXAMPLES = """\
+examples:
+  bailando-export CHECKPOINT -o BUNDLE --zip
+  bailando-export BUNDLE --target unity -o OTHER  a bundle fit for a game engine's own runtime
+  bailando-export --official-vqvae V.pt --official-gpt G.pt -o BUNDLE
+  bailando-export inspect BUNDLE                  print what a bundle holds
+  bailando-export verify BUNDLE                   check hashes, shapes and a short deterministic run
+"""
+_INSPECT_EXAMPLES = """\
+examples:
+  bailando-export inspect dancer.zip
+  bailando-export inspect bundle/ --json
+  bailando-export inspect bundle/ --json | jq .validation
+"""
+_VERIFY_EXAMPLES = """\
+examples:
+  bailando-export verify dancer.zip
+  bailando-export verify bundle/
+  bailando-export verify bundle/ && bailando-live --demo --model bundle/
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    return run_command(PROG, _run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     commands = {"inspect": _inspect, "verify": _verify}
-    try:
-        if given and given[0] in commands:
-            return commands[given[0]](given[1:])
-        return _export(given)
-    except BailandoError as error:
-        print(f"bailando-export: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return 130
+    if arguments and arguments[0] in commands:
+        return commands[arguments[0]](arguments[1:])
+    return _export(arguments)
 
 
-def _bundle_parser(command: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"bailando-export {command}", description=description)
+def _bundle_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    parser = new_parser(f"{PROG} {command}", description, examples)
     parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="folder or .zip")
     return parser
 
@@ -46,7 +58,7 @@ def _inspect(arguments: Sequence[str]) -> int:
     from bailando.engine.bundle import Bundle
     from bailando.export.report import bundle_lines
 
-    parser = _bundle_parser("inspect", "Print what a bundle holds.")
+    parser = _bundle_parser("inspect", "Print what a bundle holds.", _INSPECT_EXAMPLES)
     parser.add_argument("--json", action="store_true", help="print the manifest itself")
     options = parser.parse_args(arguments)
     bundle = Bundle.open(options.bundle)
@@ -59,7 +71,7 @@ def _verify(arguments: Sequence[str]) -> int:
     from bailando.export.report import features_line
     from bailando.export.verify import verify_bundle
 
-    parser = _bundle_parser("verify", "Check hashes, shapes and a short deterministic run.")
+    parser = _bundle_parser("verify", "Check hashes, shapes and a short deterministic run.", _VERIFY_EXAMPLES)
     bundle = Bundle.open(parser.parse_args(arguments).bundle)
     print(f"{len(bundle.manifest.files)} files: names, sizes and hashes are right, graphs are plain")
     found = verify_bundle(bundle)
@@ -72,82 +84,84 @@ def _verify(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="bailando-export",
-        description="Turn a trained checkpoint into a bundle that the engine runs anywhere.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def export_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command; `inspect` and `verify` have their own."""
+    parser = new_parser(
+        PROG, "Turn a trained checkpoint into a bundle that the engine runs anywhere.", _EXAMPLES
     )
-    parser.add_argument(
+    parser.usage = f"{PROG} CHECKPOINT -o BUNDLE [options] | inspect BUNDLE | verify BUNDLE"
+    add = parser.add_argument
+    add(
         "checkpoint",
         type=Path,
         nargs="?",
         metavar="CHECKPOINT",
         help=".pt file that training saved; with --target also a bundle",
     )
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
-    parser.add_argument("--zip", action="store_true", help="write a single .zip")
-    parser.add_argument("--batch", type=int, default=1, metavar="N", help="dancers per step (default 1)")
-    parser.add_argument("--opset", type=int, default=20, metavar="N", help="ONNX operator set (default 20)")
-    parser.add_argument("--precision", choices=_PRECISIONS, default="fp32", help="default fp32")
-    parser.add_argument(
+    add("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
+    add("--zip", action="store_true", help="write a single .zip")
+    add("--batch", type=int, default=1, metavar="N", help="dancers per step (default 1)")
+    add("--opset", type=int, default=20, metavar="N", help="ONNX operator set (default 20)")
+    _add_precision(parser.add_argument_group("precision"))
+    add("--music", type=Path, metavar="FILE", help="song to validate and calibrate with")
+    add("--encoder-frames", type=int, default=0, metavar="N", help="add the encoder graph, for N frames")
+    add("--tensorrt", action="store_true", help="build TensorRT engines too (needs no GPU)")
+    add(
+        "--compute-capability",
+        action="append",
+        default=[],
+        dest="compute_capabilities",
+        metavar="X.Y",
+        help="GPU generation of the engines, repeatable (8.9)",
+    )
+    add("--target", choices=_TARGETS, help="check operators for Unity's or Unreal's runtime, write its needs")
+    _add_official(parser.add_argument_group("published checkpoints, instead of CHECKPOINT"))
+    return parser
+
+
+def _add_precision(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--precision", choices=_PRECISIONS, default="fp32", metavar="NAME", help=" ".join(_PRECISIONS)
+    )
+    group.add_argument(
         "--storage",
         choices=("fp32", "fp16"),
         default="fp32",
+        metavar="fp32|fp16",
         help="how weights lie in the file (default fp32)",
     )
-    parser.add_argument("--compare", action="store_true", help="measure all precisions and print the table")
-    parser.add_argument(
+    group.add_argument("--compare", action="store_true", help="measure all precisions and print the table")
+    group.add_argument(
         "--min-agreement",
         type=float,
         default=0.8,
         metavar="X",
-        help="least fraction of greedy codes shared with fp32 (default 0.8)",
+        help="least share of greedy codes equal to fp32's (default 0.8)",
     )
-    parser.add_argument("--music", type=Path, metavar="FILE", help="song to validate and calibrate with")
-    parser.add_argument(
-        "--encoder-frames", type=int, default=0, metavar="N", help="add the encoder graph, for N frames"
-    )
-    parser.add_argument("--tensorrt", action="store_true", help="build TensorRT engines too (needs no GPU)")
-    parser.add_argument(
-        "--compute-capability",
-        action="append",
-        default=[],
-        metavar="X.Y",
-        help="GPU generation of the engines, may be repeated (for example 8.9)",
-    )
-    parser.add_argument(
-        "--target",
-        choices=_TARGETS,
-        help="check every operator for Unity's Inference Engine or Unreal's NNE, and write what those need",
-    )
-    _add_official(parser)
-    return parser
 
 
-def _add_official(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("published checkpoints, instead of CHECKPOINT")
+def _add_official(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--official-vqvae", type=Path, metavar="V.pt", help="pose VQ-VAE with its root decoder"
     )
     group.add_argument(
-        "--official-gpt", type=Path, metavar="G.pt", help="GPT, with or without critic or music transformer"
+        "--official-gpt", type=Path, metavar="G.pt", help="with or without critic or transformer"
     )
     group.add_argument(
         "--lookahead-tokens",
         type=int,
+        dest="lookahead",
         metavar="N",
-        help="codes of future that the decoder sees, 0 to 25 (default: the fewest within 2 %% of the joints' "
-        "deviation)",
+        help="of the decoder, 0 to 25 (default: the fewest within 2 %% of the joints' deviation)",
     )
     group.add_argument(
-        "--shift", type=int, metavar="S", help="cut the GPT's full window back to S steps (default: slide it)"
+        "--shift", type=int, metavar="S", help="cut the full window back to S steps (default: slide it)"
     )
     group.add_argument(
         "--rhythm-features",
         action="store_true",
-        help="compute onset, beat and tempogram, which were zero when the published weights were trained",
+        dest="rhythm",
+        help="compute what was zero when the weights were trained",
     )
 
 
@@ -159,22 +173,16 @@ def _export_official(options: argparse.Namespace, output: Path) -> int:
         raise ExportError("give both --official-vqvae and --official-gpt, and no CHECKPOINT")
     if options.target:
         raise ExportError("export the published checkpoints first, then run --target on that bundle")
-    if options.precision != "fp32" or options.batch != 1 or options.tensorrt or options.compute_capability:
+    if options.precision != "fp32" or options.batch != 1 or options.tensorrt or options.compute_capabilities:
         raise ExportError("published checkpoints are exported as fp32 for one dancer: drop the other options")
-    official = OfficialOptions(
-        lookahead=options.lookahead_tokens,
-        shift=options.shift,
-        rhythm=options.rhythm_features,
-        music=options.music,
-        opset=options.opset,
-    )
+    official = config_of(OfficialOptions, options)
     result = export_official(options.official_vqvae, options.official_gpt, output, official)
     print("\n".join(official_lines(result)))
     return 0
 
 
 def _export(arguments: Sequence[str]) -> int:
-    options = _parser().parse_args(arguments)
+    options = export_parser().parse_args(arguments)
     if missing := [name for name in ("torch", "onnx", "onnxscript") if find_spec(name) is None]:
         raise ExportError(f"{', '.join(missing)} not installed: pip install 'bailando[export]'")
     output = options.output
@@ -209,18 +217,11 @@ def _export_checkpoint(options: argparse.Namespace, output: Path) -> int:
 
     if options.checkpoint is None:
         raise ExportError("no checkpoint given: name the .pt file that training saved")
-    export_options = ExportOptions(
-        batch=options.batch,
-        opset=options.opset,
-        precision=options.precision,
-        storage=options.storage,
-        encoder_frames=options.encoder_frames,
-        music=options.music,
-        min_agreement=options.min_agreement,
-        compare=options.compare,
-        tensorrt=options.tensorrt or bool(options.compute_capability),
-        compute_capabilities=tuple(options.compute_capability),
-        target=options.target,
+    export_options = config_of(
+        ExportOptions,
+        options,
+        tensorrt=options.tensorrt or bool(options.compute_capabilities),
+        compute_capabilities=tuple(options.compute_capabilities),
     )
     result = export_checkpoint(load_checkpoint(options.checkpoint), output, export_options)
     print("\n".join(export_lines(result)))
@@ -228,4 +229,4 @@ def _export_checkpoint(options: argparse.Namespace, output: Path) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

@@ -20,9 +20,7 @@ def add_service_options(group: argparse._ArgumentGroup) -> None:
     """Add where to listen."""
     group.add_argument("--control", metavar="[HOST:]PORT", help="OSC control while it runs, docs/control.md")
     group.add_argument("--audio-out", metavar="NAME", help="play the sound there, as late as the motion")
-    group.add_argument(
-        "--latency-test", action="store_true", help="clicks from --audio-out to --audio-device"
-    )
+    group.add_argument("--latency-test", action="store_true", help=argparse.SUPPRESS)  # docs/live.md
     group.add_argument("--prometheus", type=int, metavar="PORT", help="serve the figures on this machine")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bailando.cli.common import config_of
 from bailando.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ Destinations of bailando-live. All can be repeated and combined; one that fails 
   --no-vmc, --no-osc           leave out the default of that kind
   --record DIR                 DATE-TIME.take and .wav, written as they happen, and at the end
                                --record-format npz,bvh,glb (any of bailando-generate's formats);
-                               after a crash: bailando-generate DIR/DATE-TIME.take -o dance.bvh
+                               after a crash: bailando-generate DIR/DATE-TIME.take -o dance.bvh;
+                               --dancers N: a take each, DATE-TIME-dancer1.take and so on
 
 Broadcast and multicast addresses are allowed. How it is sent, for all destinations it concerns:
 
@@ -130,15 +132,8 @@ def open_sinks(options: argparse.Namespace, skeleton: Skeleton) -> list[Sink]:
 def _settings(options: argparse.Namespace) -> SinkSettings:
     from bailando.engine.sinks import SinkSettings
 
-    return SinkSettings(
-        bundle=options.bundle,
-        axes=options.axes,
-        units=options.units,
-        flat=options.flat,
-        fps=options.fps,
-        vrm=options.vrm,
-        maps=tuple(entry for text in options.map or [] for entry in _maps(text)),
-    )
+    maps = tuple(entry for text in options.map or [] for entry in _maps(text))
+    return config_of(SinkSettings, options, maps=maps)
 
 
 def _maps(text: str) -> list[ChannelMap]:

@@ -12,28 +12,32 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from bailando.errors import BailandoError, ConfigError
+from bailando.cli.common import INTERRUPTED, new_parser, run_command, show_examples
+from bailando.cli.train_examples import examples
+from bailando.errors import ConfigError
 
 if TYPE_CHECKING:
     from bailando.training.config import TrainConfig
 
 _Parser = argparse.ArgumentParser
 _Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+PROG = "bailando-train"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    arguments = _parser().parse_args(argv)
+    return run_command(PROG, _train, argv)
+
+
+def _train(argv: Sequence[str]) -> int:
+    arguments = train_parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     try:
         with _processes(arguments):
             arguments.work(arguments)
-    except BailandoError as error:
-        print(f"bailando-train: {error}", file=sys.stderr)
-        return error.exit_code
     except KeyboardInterrupt:
-        print("bailando-train: interrupted; run the same command again to go on", file=sys.stderr)
-        return 130
+        print(f"{PROG}: interrupted; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
     return 0
 
 
@@ -48,8 +52,9 @@ def _processes(arguments: argparse.Namespace) -> AbstractContextManager[None]:
     return process_group()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bailando-train", description=__doc__)
+def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command and of all its stages."""
+    parser = new_parser(PROG, "Prepare data, train the stages, put the dancer together.", examples(PROG))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     everything = _command(commands, "all", _all, "prepare (if folders are given), train all stages, assemble")
     prepare = _command(commands, "prepare", _prepare, "make a data set of motion and music folders")
@@ -86,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add_evaluate_command(commands)
     add_report_command(commands)
+    for name, command in commands.choices.items():
+        show_examples(command, examples(PROG, name))
     return parser
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import sys
 from collections.abc import Sequence
@@ -38,6 +39,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _WRONG_USE
     code: int = importlib.import_module(f"bailando.cli.{name}").main(rest)
     return code
+
+
+def umbrella_parser() -> argparse.ArgumentParser:
+    """Return a parser of all commands with their options, for completion; `main` loads but one of them."""
+    from bailando.cli.completion import PARSERS, command_parser, completion_parser
+
+    parser = argparse.ArgumentParser(prog="bailando")
+    commands = parser.add_subparsers(dest="command")
+    for name, what in COMMANDS.items():
+        full = f"bailando-{name}"
+        inner = command_parser(full) if full in PARSERS else completion_parser()
+        commands.add_parser(name, help=what, parents=[inner], add_help=False)
+    return parser
 
 
 def _help() -> str:

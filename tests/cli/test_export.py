@@ -44,7 +44,7 @@ def test_missing_input_is_one_line_and_an_exit_code(
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("bailando-export: no ")
+    assert error.startswith("bailando-export: error: no ")
     assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
