@@ -9,7 +9,7 @@ from pathlib import Path
 from bailando.errors import ConfigError, InputError, OutputError
 from bailando.motion.files import FORMATS, file_format
 from bailando.motion.files.registry import TAKE_SUFFIX, formats_of_names
-from bailando.motion.files.take import sound_path
+from bailando.motion.files.take_names import sound_path
 
 SONG_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 

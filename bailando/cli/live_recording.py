@@ -61,7 +61,8 @@ def recording(options: argparse.Namespace, skeleton: Skeleton, source: Source) -
 def _write_files(take: Path, formats: Sequence[FileFormat]) -> list[Path]:
     """Turn a take into motion files beside it; what fails is said and can be made again from the take."""
     from bailando.motion.files import write_motion
-    from bailando.motion.files.take import read_take, sound_path
+    from bailando.motion.files.take import read_take
+    from bailando.motion.files.take_names import sound_path
 
     written: list[Path] = []
     try:

@@ -16,7 +16,8 @@ from bailando.engine.frame import FRAME_RATE_HZ, Frame
 from bailando.engine.sinks.base import SinkCounters
 from bailando.engine.sources import Samples, Source
 from bailando.errors import OutputError
-from bailando.motion.files.take import TakeWriter, sound_path, take_path
+from bailando.motion.files.take import TakeWriter
+from bailando.motion.files.take_names import sound_path, take_path
 from bailando.motion.skeleton import Skeleton
 
 _PCM_FULL_SCALE = 32767.0
