@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bailando import __version__
+from bailando.cli.backend_options import add_backend_option
 from bailando.errors import BailandoError
 
 if TYPE_CHECKING:
@@ -106,4 +107,5 @@ def add_dance_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument("--style", default="open", metavar="NAME", help="style of the bundle (default open)")
     group.add_argument("--temperature", type=float, metavar="T", help="0 the likeliest dance, 1 as trained")
     group.add_argument("--energy", type=float, default=1.0, metavar="E", help="movements 0 to 2 (default 1)")
+    add_backend_option(group)
     return group

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bailando.cli.backend_options import open_dancer
 from bailando.cli.common import add_dance_options, new_parser, run_command
 from bailando.errors import BailandoError
 from bailando.motion.files import FORMATS
@@ -86,9 +87,10 @@ def _run_all(jobs: Sequence[Job], options: argparse.Namespace) -> int:
 
 
 def _open(options: argparse.Namespace) -> Dancer:
-    from bailando.engine.dancer import Dancer
-
-    return Dancer.open(options.model)
+    dancer = open_dancer(options)
+    if not options.quiet and dancer.backend.name != "cpu":
+        print(f"backend {dancer.backend.name}: {dancer.backend.reason}")
+    return dancer
 
 
 def _run(job: Job, dancer: Dancer | None, options: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from bailando.cli.backend_options import open_dancer
 from bailando.cli.common import run_command
 from bailando.cli.config_file import with_config
 from bailando.cli.live_dancers import dancer_sinks, open_sessions
@@ -43,14 +44,13 @@ def _live(arguments: Sequence[str]) -> int:
         from bailando.cli.live_latency import run_latency_test
 
         return run_latency_test(options)
-    from bailando.engine.dancer import Dancer
     from bailando.engine.performance import new_controls
     from bailando.engine.runner import LiveOptions, LiveRunner
 
     live_options = LiveOptions(options.delay, options.duration, options.silence_threshold)
     source = _open_source(options)
     try:
-        dancer = Dancer.open(options.model, watch=True)
+        dancer = open_dancer(options, watch=True)
         sessions = open_sessions(options, dancer)
         controls = new_controls(sessions, dancer.manifest.styles, options.audio_device is None)
         viewers = _open_viewers(options, dancer, controls, source.name)
@@ -69,9 +69,8 @@ def _live(arguments: Sequence[str]) -> int:
             runner = LiveRunner(dancer, sessions, source, sinks, live_options, controls, on_sound)
             if not (options.quiet or options.json):
                 names = ", ".join(sink.name for own in sinks for sink in own) or "nowhere"
-                print(
-                    f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}", flush=True
-                )
+                print(f"{source.name} -> {dancer.manifest.name} on {dancer.backend.name} -> {names}")
+                print(f"backend {dancer.backend.name}: {dancer.backend.reason}", flush=True)
             return _run(runner, options, viewers, publish)
     finally:
         source.close()

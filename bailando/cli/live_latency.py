@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from bailando.cli.backend_options import open_dancer
 from bailando.errors import ConfigError
 
 
@@ -21,12 +22,11 @@ def run_latency_test(options: argparse.Namespace) -> int:
             "--latency-test needs --audio-out, which plays clicks, and --audio-device, which hears them: a "
             "cable between both, or the output's monitor"
         )
-    from bailando.engine.dancer import Dancer
     from bailando.engine.devices import DeviceSource
     from bailando.engine.latency_test import measure_latency
 
     source = DeviceSource(options.audio_device)
-    dancer = Dancer.open(options.model)
+    dancer = open_dancer(options)
     if not (options.json or options.quiet):
         print(f"clicks from {options.audio_out} to {source.name}, about 25 s; let nothing else play")
     result = measure_latency(dancer, source, options.audio_out, options.delay, seed=options.seed)
