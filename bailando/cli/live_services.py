@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def add_service_options(group: argparse._ArgumentGroup) -> None:
     """Add where to listen."""
     group.add_argument("--control", metavar="[HOST:]PORT", help="OSC control while it runs, docs/control.md")
+    group.add_argument("--link", action="store_true", help="take the beat from Ableton Link, docs/control.md")
     group.add_argument("--audio-out", metavar="NAME", help="play the sound there, as late as the motion")
     group.add_argument("--latency-test", action="store_true", help=argparse.SUPPRESS)  # docs/live.md
     group.add_argument("--prometheus", type=int, metavar="PORT", help="serve the figures on this machine")
@@ -46,6 +47,12 @@ def services(options: argparse.Namespace, controls: Controls) -> Iterator[Callab
             listener = OscControl(parse_control_address(options.control), controls)
             stack.callback(listener.close)
             listener.start()
+        if options.link:
+            from bailando.engine.link import LinkFollower
+
+            follower = LinkFollower(controls)
+            stack.callback(follower.close)
+            follower.start()
         if options.prometheus is not None:
             from bailando.engine.metrics_endpoint import MetricsEndpoint
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bailando._native import now_ns
 from bailando.engine.energy import MAX_ENERGY
-from bailando.engine.tempo import MAX_BPM, MIN_BPM
+from bailando.engine.tempo import MAX_BPM, MIN_BPM, SharedBeat
 from bailando.errors import ConfigError
 
 ControlValue = str | int | float | None
@@ -19,6 +19,8 @@ MAX_TEMPERATURE = 10.0
 MIN_DELAY_MS = 10.0
 MAX_DELAY_MS = 10_000.0
 _MAX_WAITING = 256
+FOLLOW = "follow"
+"""Name of the control that `Controls.follow` makes; nobody can submit it."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,15 @@ class Control:
         Number of the dancer from 0; None means all.
     time_ns : int
         When it was asked for, on the clock of `bailando._native.now_ns`.
+    beat : SharedBeat or None
+        The beat to follow, of a control `FOLLOW`; None trusts the tracker again.
     """
 
     name: str
     value: ControlValue = None
     dancer: int | None = None
     time_ns: int = 0
+    beat: SharedBeat | None = None
 
 
 def _nothing(name: str, value: ControlValue) -> ControlValue:
@@ -126,6 +131,7 @@ class Controls:
         self.wishes = wishes
         self._can_skip = can_skip
         self._waiting: deque[Control] = deque()
+        self._beats: deque[SharedBeat | None] = deque(maxlen=1)
 
     def submit(self, name: str, value: ControlValue = None, dancer: int | None = None) -> None:
         """Ask for a change.
@@ -161,11 +167,17 @@ class Controls:
         self._note(name, checked, dancer)
         self._waiting.append(Control(name, checked, dancer, now_ns()))
 
+    def follow(self, beat: SharedBeat | None) -> None:
+        """Take tempo and phase from a shared beat, or from the tracker again; only the newest counts."""
+        self._beats.append(beat)
+
     def take(self) -> list[Control]:
         """Return what was asked for since the last call; for one thread."""
         taken = []
         while self._waiting:
             taken.append(self._waiting.popleft())
+        if self._beats:
+            taken.append(Control(FOLLOW, beat=self._beats.pop()))
         return taken
 
     def _check_dancer(self, name: str, dancer: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bailando.engine.control import Control, Controls, Wish
+from bailando.engine.control import FOLLOW, Control, Controls, Wish
 from bailando.engine.dancer import Dancer
 from bailando.engine.listener import Listener, MusicReading, MusicToken
 from bailando.engine.session import MotionChunk, Session, step_together
@@ -33,7 +33,7 @@ class Ensemble:
     controls : Controls, optional
         What may be changed meanwhile; None makes a queue that nobody else knows.
     on_control : callable, optional
-        Gets the controls that are no business of a session: next, delay, tap.
+        Gets the controls that are no business of a session: next, delay, tap, `FOLLOW`.
     silence_threshold_db : float
 
     Attributes
@@ -100,7 +100,7 @@ class Ensemble:
             else:
                 self.listener.tempo.clear()
             return
-        if control.name in ("next", "delay", "tap"):
+        if control.name in ("next", "delay", "tap", FOLLOW):
             self._on_control(control)
             return
         chosen = range(len(self.sessions)) if control.dancer is None else (control.dancer,)

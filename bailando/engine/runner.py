@@ -17,7 +17,7 @@ from typing import cast
 import numpy as np
 
 from bailando._native import now_ns
-from bailando.engine.control import MAX_DELAY_MS, MIN_DELAY_MS, Control, Controls, ControlValue
+from bailando.engine.control import FOLLOW, MAX_DELAY_MS, MIN_DELAY_MS, Control, Controls, ControlValue
 from bailando.engine.dancer import Dancer
 from bailando.engine.delay import SlewedDelay
 from bailando.engine.frame import FRAME_RATE_HZ
@@ -258,8 +258,16 @@ class LiveRunner:
             self._delay_ms = float(control.value or 0.0)
             self._delay.set(self._wanted_delay_ns())
         elif control.name == "tap":
-            heard_ns = control.time_ns - self._source.origin_ns
-            self._ensemble.listener.tempo.tap(heard_ns * FRAME_RATE_HZ / NS_PER_SECOND)
+            self._ensemble.listener.tempo.tap(self._frame_heard_at(control.time_ns))
+        elif control.name == FOLLOW and control.beat is not None:
+            clock = control.beat.clock(self._frame_heard_at(control.beat.time_ns))
+            self._ensemble.listener.tempo.follow(clock)
+        elif control.name == FOLLOW:
+            self._ensemble.listener.tempo.clear()
+
+    def _frame_heard_at(self, time_ns: int) -> float:
+        """Return the frame of the sound of a moment."""
+        return (time_ns - self._source.origin_ns) * FRAME_RATE_HZ / NS_PER_SECOND
 
     def _wanted_delay_ns(self) -> int:
         """Return the delay asked for, what the bundle needs and what the device adds."""

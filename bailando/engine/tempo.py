@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -32,6 +33,28 @@ class BeatClock:
     def phase_at(self, frame: float) -> float:
         """Return the phase at the beginning of another frame."""
         return (self.phase + (frame - self.frame) * self.bpm / (60.0 * FRAME_RATE_HZ)) % 1.0
+
+
+@dataclass(frozen=True)
+class SharedBeat:
+    """A beat that several machines share: `beat` beats had passed at `time_ns` of this one's clock."""
+
+    bpm: float
+    beat: float
+    time_ns: int
+
+    def __post_init__(self) -> None:
+        if not (1.0 <= self.bpm <= 1e4 and math.isfinite(self.beat)):
+            raise ValueError(f"{self} is no beat")
+
+    def clock(self, frame: float) -> BeatClock:
+        """Return it as a clock, given the frame of its moment; tempi out of range are halved or doubled."""
+        factor = 1.0
+        while self.bpm * factor > MAX_BPM:
+            factor /= 2.0
+        while self.bpm * factor < MIN_BPM:
+            factor *= 2.0
+        return BeatClock(self.bpm * factor, self.beat * factor % 1.0, frame)
 
 
 class TempoOverride:
