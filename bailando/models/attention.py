@@ -8,6 +8,7 @@ keys, or not at all (positions added to the input).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple, cast
 
 import torch
@@ -18,9 +19,9 @@ from torch.nn import functional as F
 class Window(NamedTuple):
     """What a block needs to know about time in one streaming step.
 
-    ``bias`` ``[B, H, 1, S * W]`` is added to the scores of the cached steps of all streams, oldest first; it
-    is minus infinity where no step lies yet. ``rotation`` holds cosines and sines ``[W + 1, D]``, those of
-    the new step last, or is None.
+    ``bias`` ``[B, H, 1, S * (W + 1)]`` is added to the scores of the cached steps and the new one, stream
+    after stream, oldest first; it is minus infinity where no step lies yet. ``rotation`` holds cosines and
+    sines ``[W + 1, D]``, those of the new step last, or is None.
     """
 
     bias: Tensor
@@ -52,6 +53,15 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     cosine, sine = rotation
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat((-second, first), dim=-1) * sine
+
+
+def rows_times(layer: nn.Linear, rows: Tensor) -> Tensor:
+    """Apply a linear layer with a bias to rows ``[N, E]``.
+
+    Two dimensions, a plain product and an addition: runtimes make one call of it, and quantisers know it.
+    With a third dimension each product is wrapped in reshapes.
+    """
+    return torch.matmul(rows, layer.weight.t()) + layer.bias
 
 
 class StreamAttention(nn.Module):
@@ -94,25 +104,27 @@ class StreamAttention(nn.Module):
     def step(
         self, x: Tensor, key_cache: Tensor, value_cache: Tensor, window: Window
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend from one new step ``[B, S, E]`` to it and the caches ``[B, H, S, W, D]``.
+        """Attend from one new step's rows ``[B * S, E]`` to it and the caches ``[B, H, S, W, D]``.
 
-        The caches are read where they lie and joined with nothing: at batch 1 copying them would cost as much
-        as attending. Empty slots must hold finite values. Returns the output and the new step's key and value
-        ``[B, H, S, D]``.
+        Empty slots must hold finite values. Returns the output and the caches with the new step in them, each
+        read once and written once: at batch 1 the copies cost more than attending.
         """
-        query, key, value = self._split(x)
-        keys, turned_key = key_cache, key
+        _, heads, streams, steps, dim = key_cache.shape
+        projected = rows_times(self.query_key_value, x)
+        by_head = projected.reshape(-1, streams, 1, 3 * heads, dim).permute(0, 3, 1, 2, 4)
+        query, key, value = by_head.chunk(3, dim=1)
+        keys, values = torch.cat((key_cache, key), dim=3), torch.cat((value_cache, value), dim=3)
+        turned = keys
         if window.rotation is not None:
             cosine, sine = window.rotation
-            keys = rotate(key_cache, (cosine[:-1], sine[:-1]))
-            query, turned_key = (rotate(new, (cosine[-1], sine[-1])) for new in (query, key))
-        query = query * (1 / math.sqrt(query.shape[-1]))
-        past = torch.matmul(query, keys.flatten(2, 3).transpose(-1, -2)) + window.bias
-        present = torch.matmul(query, turned_key.transpose(-1, -2))
-        weights = torch.softmax(torch.cat((past, present), dim=-1), dim=-1)
-        to_past, to_present = weights[..., : past.shape[-1]], weights[..., past.shape[-1] :]
-        attended = torch.matmul(to_past, value_cache.flatten(2, 3)) + torch.matmul(to_present, value)
-        return self.output(attended.transpose(1, 2).reshape(x.shape)), key, value
+            query, turned = rotate(query, (cosine[-1], sine[-1])), rotate(keys, window.rotation)
+        # -1 for the batch, so that a graph may leave it free and still has constant shapes to reshape to.
+        seen = (-1, heads, streams * (steps + 1), dim)
+        query = query.reshape(-1, heads, streams, dim) * (1 / math.sqrt(dim))
+        scores = torch.matmul(query, turned.reshape(seen).transpose(-1, -2)) + window.bias
+        attended = torch.matmul(torch.softmax(scores, dim=-1), values.reshape(seen))
+        merged = attended.transpose(1, 2).reshape(-1, heads * dim)
+        return rows_times(self.output, merged), keys[..., 1:, :], values[..., 1:, :]
 
 
 class TransformerBlock(nn.Module):
@@ -136,6 +148,8 @@ class TransformerBlock(nn.Module):
         self, x: Tensor, key_cache: Tensor, value_cache: Tensor, window: Window
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Apply the block to one new step; arguments and results as `StreamAttention.step`."""
-        attended, key, value = self.attention.step(self.attention_norm(x), key_cache, value_cache, window)
+        attended, *caches = self.attention.step(self.attention_norm(x), key_cache, value_cache, window)
         x = x + attended
-        return x + self.mlp(self.mlp_norm(x)), key, value
+        widen, activation, narrow = cast(Iterable[nn.Linear], list(self.mlp)[:3])
+        hidden = rows_times(narrow, activation(rows_times(widen, self.mlp_norm(x))))
+        return x + hidden, caches[0], caches[1]

@@ -270,14 +270,19 @@ class CrossConditionalGPT(nn.Module):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> State:
-        """Return zero caches ``[L, B, H, 3, W, D]`` and ``cache_length`` ``[B]``."""
+        """Return zeros: of each layer l its ``key_cache_l`` and ``value_cache_l`` ``[B, H, 3, W, D]``.
+
+        And ``cache_length`` ``[B]``. A tensor a layer: a runtime reads and writes each where it lies. One for
+        all layers had to be taken apart and put together again, two more copies of the whole cache a step.
+        """
         config = self.config
-        shape = (config.layers, batch, config.heads, len(STREAMS), config.window, config.head_dim)
-        return {
-            "key_cache": torch.zeros(shape, device=device, dtype=dtype),
-            "value_cache": torch.zeros(shape, device=device, dtype=dtype),
-            "cache_length": torch.zeros(batch, device=device, dtype=torch.int64),
+        shape = (batch, config.heads, len(STREAMS), config.window, config.head_dim)
+        caches = {
+            f"{kind}_cache_{layer}": torch.zeros(shape, device=device, dtype=dtype)
+            for layer in range(config.layers)
+            for kind in ("key", "value")
         }
+        return {**caches, "cache_length": torch.zeros(batch, device=device, dtype=torch.int64)}
 
     def step(
         self, music: Tensor, upper_code: Tensor, lower_code: Tensor, style: Tensor | None, state: State
@@ -298,29 +303,22 @@ class CrossConditionalGPT(nn.Module):
         """
         length = state["cache_length"]
         x = torch.stack(self._embed(music, upper_code, lower_code, style, dim=0), dim=1)
-        x = x + self._place_of(length)
+        x = (x + self._place_of(length)).flatten(0, 1)
         valid = self._valid(length)
         window = self._window(valid)
-        caches = state["key_cache"], state["value_cache"]
-        if not torch.compiler.is_exporting():
-            # Whatever lies in an empty slot (NaN times 0 is NaN). A bundle's state starts as zeros: there it
-            # would only cost time.
-            empty = ~valid[None, :, None, None, :, None]
-            caches = caches[0].masked_fill(empty, 0.0), caches[1].masked_fill(empty, 0.0)
-        new: list[tuple[Tensor, Tensor]] = []
+        next_state: State = {}
         for layer, block in enumerate(self.blocks):
-            x, *key_value = cast(TransformerBlock, block).step(x, caches[0][layer], caches[1][layer], window)
-            new.append((key_value[0], key_value[1]))
-        keys, values = (
-            torch.cat((cache[..., 1:, :], torch.stack(added).unsqueeze(4)), dim=4)
-            for cache, added in zip(caches, zip(*new, strict=True), strict=True)
-        )
-        _, upper, lower = self.norm(x).unbind(1)
-        next_state = {
-            "key_cache": keys,
-            "value_cache": values,
-            "cache_length": (length + 1).clamp_max(self.config.window),
-        }
+            names = f"key_cache_{layer}", f"value_cache_{layer}"
+            caches = [state[name] for name in names]
+            if not torch.compiler.is_exporting():
+                # Whatever lies in an empty slot (NaN times 0 is NaN). A bundle's state starts as zeros: there
+                # it would only cost time.
+                empty = ~valid[:, None, None, :-1, None]
+                caches = [cache.masked_fill(empty, 0.0) for cache in caches]
+            x, *caches = cast(TransformerBlock, block).step(x, caches[0], caches[1], window)
+            next_state |= zip(names, caches, strict=True)
+        next_state["cache_length"] = (length + 1).clamp_max(self.config.window)
+        _, upper, lower = self.norm(x).unflatten(0, (-1, len(STREAMS))).unbind(1)
         return (self.upper_head(upper), self.lower_head(lower)), next_state
 
     def _place_of(self, length: Tensor) -> Tensor:
@@ -331,15 +329,18 @@ class CrossConditionalGPT(nn.Module):
             return self.stream_embedding.transpose(0, 1) + self.places[length].unsqueeze(1)
         return self.stream_embedding.transpose(0, 1)
 
+    def _distances(self, device: torch.device) -> Tensor:
+        """Return how long ago each cached step and the new one were, ``[W + 1]``."""
+        return self.config.window - torch.arange(self.config.window + 1, device=device)
+
     def _valid(self, length: Tensor) -> Tensor:
-        """Return which slots of the cache hold a step, ``[B, W]``."""
-        distance = self.config.window - torch.arange(self.config.window, device=length.device)
-        return distance <= length[:, None]
+        """Return which slots hold a step, ``[B, W + 1]``; the last is the new one's."""
+        return self._distances(length.device) <= length[:, None]
 
     def _window(self, valid: Tensor) -> Window:
         config = self.config
-        distance = config.window - torch.arange(config.window, device=valid.device)
-        bias = (-self.slopes[:, None] * distance).masked_fill(~valid[:, None], float("-inf"))
+        past = -self.slopes[:, None] * self._distances(valid.device)
+        bias = past.masked_fill(~valid[:, None], float("-inf"))
         rotation = None
         if config.positions == "rotary":
             cosine, sine = rotation_table(config.window + 1, config.head_dim)

@@ -23,7 +23,7 @@ def test_a_wrong_cache_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def forgetful(*arguments: object) -> object:
         logits, state = step(*arguments)
-        return logits, {**state, "key_cache": state["key_cache"] * 0}
+        return logits, {**state, "key_cache_0": state["key_cache_0"] * 0}
 
     monkeypatch.setattr(gpt, "step", forgetful)
     assert largest_difference(gpt, seed=1) > 1e-4
