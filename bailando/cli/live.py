@@ -53,9 +53,11 @@ def _live(arguments: Sequence[str]) -> int:
         dancer = open_dancer(options, watch=True)
         sessions = open_sessions(options, dancer)
         controls = new_controls(sessions, dancer.manifest.styles, options.audio_device is None)
-        viewers = _open_viewers(options, dancer, controls, source.name)
+        viewers = _open_viewers(options, dancer, controls, source)
         sinks = dancer_sinks(options, dancer.skeleton)
-        sinks[0] += viewers.sinks if viewers else []
+        if viewers is not None:
+            source = viewers.source
+            sinks[0] += viewers.sinks
         with (
             recording(options, dancer.skeleton, source) as recorder,
             services(options, controls) as publish,
@@ -157,14 +159,14 @@ def _open_source(options: argparse.Namespace) -> Source:
 
 
 def _open_viewers(
-    options: argparse.Namespace, dancer: Dancer, controls: Controls, title: str
+    options: argparse.Namespace, dancer: Dancer, controls: Controls, source: Source
 ) -> LiveViewers | None:
     """Return the viewers asked for, or None; only then is the web server imported."""
     if not (options.view or options.ws):
         return None
     from bailando.cli.live_viewers import LiveViewers
 
-    return LiveViewers(controls, dancer.skeleton, title, options.ws or [], options.view)
+    return LiveViewers(controls, dancer.skeleton, source, options.ws or [], options.view)
 
 
 def _list_devices() -> int:

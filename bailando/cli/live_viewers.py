@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bailando.engine.overheard import overheard
 from bailando.engine.sinks.websocket import WebSocketSink, parse_listen_address
 from bailando.engine.viewer import Command, Hello, ViewerServer
 from bailando.engine.viewer.server import VIEWER_PORT
+from bailando.engine.waveform import Waveform
 
 if TYPE_CHECKING:
     from bailando.engine.control import Controls
+    from bailando.engine.sources import Source
     from bailando.engine.telemetry import Status
     from bailando.motion.skeleton import Skeleton
 
@@ -24,8 +28,8 @@ class LiveViewers:
     controls : Controls
         Where commands go.
     skeleton : Skeleton
-    title : str
-        What plays.
+    source : Source
+        What plays; `source` of this object takes its place, so that viewers see its waveform.
     addresses : list of str
         ``[HOST:]PORT`` of each socket.
     pages : bool
@@ -42,13 +46,15 @@ class LiveViewers:
         self,
         controls: Controls,
         skeleton: Skeleton,
-        title: str,
+        source: Source,
         addresses: list[str],
         pages: bool,
     ) -> None:
         self._controls = controls
-        self._title = title
-        hello = Hello(skeleton, styles=controls.styles, title=title)
+        self._waveform = Waveform(source.sample_rate_hz)
+        self.source = overheard(source, self._waveform.hear)
+        self._title = _shown(source.name)
+        hello = Hello(skeleton, styles=controls.styles, title=self._title)
         addresses = addresses or ([str(VIEWER_PORT)] if pages else [])
         self.sinks: list[WebSocketSink] = []
         for number, text in enumerate(addresses):
@@ -68,8 +74,8 @@ class LiveViewers:
             "style": wish.style,
             "energy": wish.energy,
             "running": wish.running,
-            "title": status.title or self._title,
-        }
+            "title": _shown(status.title) or self._title,
+        } | self._waveform.report()
         for sink in self.sinks:
             sink.send_status(told)
 
@@ -82,3 +88,9 @@ class LiveViewers:
             If the value is out of range or this run cannot do it.
         """
         self._controls.submit(command.name, command.value)
+
+
+def _shown(title: str) -> str:
+    """Return the name of a song without its folder and suffix; the name of a device as it is."""
+    path = Path(title)
+    return path.stem if path.is_file() else title

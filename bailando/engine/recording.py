@@ -8,11 +8,11 @@ import struct
 import threading
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 
 from bailando.engine.frame import FRAME_RATE_HZ, Frame
+from bailando.engine.overheard import overheard
 from bailando.engine.sinks.base import SinkCounters
 from bailando.engine.sources import Samples, Source
 from bailando.errors import OutputError
@@ -114,7 +114,7 @@ class Recorder:
         self._sound = WavWriter(self.sound_path, source.sample_rate_hz)
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self.failures = 0
-        self.source: Source = cast(Source, _OverheardSource(source, self._queue))
+        self.source = overheard(source, lambda block: self._queue.put(block.copy()))
         self.sinks = [
             RecordSink(f"record {path}", number, self._queue) for number, path in enumerate(self.take_paths)
         ]
@@ -163,24 +163,6 @@ class RecordSink:
 
     def close(self) -> None:
         """Nothing to do: the recorder closes the files when the sound has ended too."""
-
-
-class _OverheardSource:
-    """A source whose blocks are copied to the recorder; all else is the source's own."""
-
-    def __init__(self, source: Source, sounds: queue.SimpleQueue[_Entry | None]) -> None:
-        self._source = source
-        self._sounds = sounds
-
-    def read(self) -> Samples | None:
-        """Return the next block, having copied it."""
-        block = self._source.read()
-        if block is not None:
-            self._sounds.put(block.copy())
-        return block
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._source, name)
 
 
 def _free_paths(folder: Path, dancers: int) -> list[Path]:

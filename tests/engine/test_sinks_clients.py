@@ -1,28 +1,33 @@
-"""What other people's OSC programs receive from the pacer: oscdump, npm's osc, tshark, vmcp."""
+"""What other people's OSC programs receive from the pacer: oscdump, npm's osc, tshark, vmcp.
+
+``BAILANDO_STREAM_SECONDS=60`` makes the streams a minute long, for these and for Pure Data.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import math
+import os
 import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from bailando._native import now_ns
+from bailando.engine.frame import Frame
 from bailando.engine.pacer import Pacer, frame_due_ns
 from bailando.engine.sinks import Destination, OscSink, PacketSink, VmcSink
 from bailando.engine.sinks.vmc import BONES
 from tests.engine.frame_factory import make_frame, rest_offsets_m
 
-FRAMES = 300
+FRAMES = round(60 * float(os.environ.get("BAILANDO_STREAM_SECONDS", "5")))
 VMC_FRAME = ["/VMC/Ext/Root/Pos", *["/VMC/Ext/Bone/Pos"] * 22, "/VMC/Ext/OK", "/VMC/Ext/T"]
 VMC_TAGS = {
     "/VMC/Ext/Root/Pos": "sfffffff",
@@ -84,7 +89,12 @@ def wait_until_bound(port: int) -> None:
     raise AssertionError("the client did not start")
 
 
-def perform(sink: PacketSink) -> None:
+def beating_frame(number: int) -> Frame:
+    """Return a frame of music with a beat every half second."""
+    return make_frame(number, beat=number % 30 == 0, bpm=120.0)
+
+
+def perform(sink: PacketSink, frame: Callable[[int], Frame] = beating_frame) -> None:
     """Send `FRAMES` frames in real time."""
     pacer = Pacer([sink])
     origin_ns = now_ns() + 300_000_000
@@ -92,14 +102,14 @@ def perform(sink: PacketSink) -> None:
     for number in range(FRAMES):
         while pacer.queued > 32:
             time.sleep(0.005)
-        pacer.submit(make_frame(number, beat=number % 30 == 0, bpm=120.0), frame_due_ns(origin_ns, number))
+        pacer.submit(frame(number), frame_due_ns(origin_ns, number))
     assert pacer.finish()
 
 
 def wait_until_silent(log: Path) -> None:
     """Return once the client has printed nothing for a while: a busy machine lags behind."""
     size, still = -1, 0
-    for _ in range(100):
+    for _ in range(100 + FRAMES // 60):
         time.sleep(0.2)
         before, size = size, log.stat().st_size
         still = still + 1 if size == before else 0
@@ -107,14 +117,20 @@ def wait_until_silent(log: Path) -> None:
             return
 
 
-def output_of(command: Sequence[str], port: int, sink: PacketSink, folder: Path) -> list[str]:
+def output_of(
+    command: Sequence[str],
+    port: int,
+    sink: PacketSink,
+    folder: Path,
+    frame: Callable[[int], Frame] = beating_frame,
+) -> list[str]:
     """Run a client that prints a line per message while the sink performs."""
     log = folder / "received.txt"
     with log.open("w") as stream:
         client = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, cwd=folder)
         try:
             wait_until_bound(port)
-            perform(sink)
+            perform(sink, frame)
             wait_until_silent(log)
         finally:
             client.terminate()

@@ -32,6 +32,7 @@ class Show:
     def __init__(self) -> None:
         self.commands: list[Command] = []
         self.swing = 1.0
+        self.peaks = [0.5] * 384
         self.port = 0
         self.start()
 
@@ -54,7 +55,8 @@ class Show:
         while not self._ended.wait(max(0.0, begin + number / 60 - time.perf_counter())):
             self._sink.send(dance_frame(number, self.swing))
             if number % 6 == 0:
-                self._sink.send_status({"latency_ms": {"p50": 7.25, "p99": 12.0}, "late_frames": 3})
+                outline = {"waveform": self.peaks, "waveform_s": 6.4, "waveform_end_s": number / 60 + 0.1}
+                self._sink.send_status({"latency_ms": {"p50": 7.25, "p99": 12.0}, "late_frames": 3} | outline)
             number += 1
 
 
@@ -122,6 +124,24 @@ def test_controls_send_their_commands(page: Chromium, show: Show) -> None:
     wait_for(lambda: len(show.commands) == 5, 10)
     expected = [Command(name) for name in ("stop", "start", "next")]
     assert show.commands == [*expected, Command("style", "hip_hop"), Command("energy", 0.9)]
+    page.evaluate("document.getElementById('shuffle').click()")
+    wait_for(lambda: len(show.commands) == 6, 10)
+    shuffled = show.commands[-1]
+    assert shuffled.name == "seed"
+    assert isinstance(shuffled.value, int)
+
+
+def test_waveform_draws_the_sound_that_the_status_brings(page: Chromium, show: Show) -> None:
+    frames = "bailandoViewer.counts.frames"
+    before = page.evaluate(frames)
+    show.peaks = [1.0] * 192 + [0.0] * 192
+    wait_for(lambda: page.evaluate(frames) > before + 60, 10)
+    old, new = page.evaluate(
+        "(() => { const c = document.getElementById('waveform'), third = Math.round(c.width / 3);"
+        "const ink = x => c.getContext('2d').getImageData(x, 0, third, c.height).data"
+        ".filter((v, i) => i % 4 == 3 && v).length; return [ink(0), ink(2 * third)]; })()"
+    )
+    assert old > 4 * new > 0
 
 
 def test_page_comes_back_after_the_server_restarts(page: Chromium, show: Show) -> None:

@@ -1,7 +1,9 @@
-import type { Hello, Music, Status } from "./protocol";
+import type { DanceFrame, Hello, Music, Status } from "./protocol";
 import { Scope } from "./scope";
 
 const element = <T extends HTMLElement>(id: string) => document.getElementById(id) as T;
+
+const SEEDS = 1_000_000;
 
 export type Send = (command: string, value?: string | number) => void;
 
@@ -18,6 +20,7 @@ export class Hud {
 
   constructor(private readonly send: Send) {
     for (const command of ["start", "stop", "next"]) element(command).onclick = () => send(command);
+    element("shuffle").onclick = () => send("seed", Math.floor(Math.random() * SEEDS));
     this.style.onchange = () => send("style", this.style.value);
     this.energy.oninput = () => this.energyMoved();
     element<HTMLFormElement>("controls").onsubmit = (event) => event.preventDefault();
@@ -40,7 +43,8 @@ export class Hud {
     if (status.style !== undefined && document.activeElement !== this.style) this.style.value = status.style;
     if (status.energy !== undefined && !this.energyTimer && document.activeElement !== this.energy) this.energy.valueAsNumber = status.energy;
     if (status.running !== undefined) document.body.classList.toggle("stopped", !status.running);
-    if (status.waveform) this.scope.feed(status.waveform, status.waveform_s ?? 2);
+    const { waveform, waveform_s: seconds, waveform_end_s: endS } = status;
+    if (waveform && seconds && endS !== undefined) this.scope.feed(waveform, seconds, endS);
   }
 
   streamRate(framesPerSecond: number): void {
@@ -48,8 +52,8 @@ export class Hud {
   }
 
   /** Hears a frame as it arrives. */
-  hear(music: Music): void {
-    this.scope.hear(music);
+  hear({ music, timeS }: DanceFrame): void {
+    this.scope.hear(music, timeS);
   }
 
   /** Draws the music of the moment that is on stage. */
@@ -60,7 +64,7 @@ export class Hud {
     const bpm = music.bpm > 0 ? String(Math.round(music.bpm)) : "–";
     const output = element("bpm");
     if (output.textContent !== bpm) output.textContent = bpm;
-    this.scope.draw(music, elapsedS);
+    this.scope.draw(music);
   }
 
   /** Says something in the middle of the stage: for some seconds, or until null clears it. */

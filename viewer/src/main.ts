@@ -4,7 +4,8 @@ import { Hud } from "./hud";
 import { Mannequin } from "./mannequin";
 import { decodeFrame, PROTOCOL_VERSION, type Hello, type Message } from "./protocol";
 import { Stage } from "./stage";
-import { Timeline } from "./timeline";
+import { Timeline, type Moment } from "./timeline";
+import { TRAIL_S, TRAIL_STEP_S } from "./trail";
 
 const options = new URLSearchParams(location.search);
 const isOn = (name: string) => options.has(name) && options.get(name) !== "0";
@@ -59,16 +60,28 @@ const connection = new Connection({
     if (!frame || !timeline) return;
     counts.frames++;
     timeline.add(frame, performance.now() / 1000);
-    hud.hear(frame.music);
+    hud.hear(frame);
   },
 });
+
+let tracedS = 0;
+/** The moments at every step of the trails since the picture before; few pictures still leave round trails. */
+function* wayTo(shownS: number, dance: Timeline): Generator<Moment> {
+  tracedS = Math.max(tracedS, shownS - TRAIL_S);
+  for (; tracedS + TRAIL_STEP_S <= shownS; tracedS += TRAIL_STEP_S) {
+    const moment = dance.at(tracedS + TRAIL_STEP_S);
+    if (moment) yield moment;
+  }
+}
 
 let lastMs = performance.now();
 let counted = { atMs: lastMs, frames: 0 };
 function tick(nowMs: number): void {
   const elapsedS = Math.min(0.25, Math.max(0, (nowMs - lastMs) / 1000));
   lastMs = nowMs;
-  const moment = timeline?.at(performance.now() / 1000) ?? null;
+  const shownS = performance.now() / 1000;
+  if (timeline) for (const between of wayTo(shownS, timeline)) stage.trace(between);
+  const moment = timeline?.at(shownS) ?? null;
   stage.render(moment, elapsedS);
   if (moment) {
     counts.shown++;

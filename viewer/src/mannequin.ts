@@ -17,7 +17,7 @@ const LIMBS: Record<string, LimbShape & { child: string }> = {
   elbow: { child: "wrist", from: 0.038, to: 0.026, bulge: 0.008, belly: 0.3 },
   wrist: { child: "hand", from: 0.027, to: 0.036, flat: 0.55 },
 };
-const BALLS: Record<string, number> = { hip: 0.076, knee: 0.05, ankle: 0.036, shoulder: 0.05, elbow: 0.036, wrist: 0.026 };
+const BALLS: Record<string, number> = { hip: 0.07, knee: 0.045, ankle: 0.031, shoulder: 0.045, elbow: 0.032, wrist: 0.023 };
 // The dark middle of the body: joint, its child, radius at both, m.
 const WAIST: [string, string, number, number][] = [
   ["pelvis", "spine1", 0.116, 0.106],
@@ -25,7 +25,7 @@ const WAIST: [string, string, number, number][] = [
   ["spine2", "spine3", 0.11, 0.118],
 ];
 // How much of a limb's end is left to the dark ball of the joint, m.
-const GAP_M = 0.012;
+const GAP_M = 0.022;
 
 /** A jointed mannequin of bone-white limbs on graphite joints, made for the skeleton of the hello. */
 export class Mannequin implements Figure {

@@ -28,6 +28,7 @@ export interface Status {
   running?: boolean;
   waveform?: number[];
   waveform_s?: number;
+  waveform_end_s?: number;
 }
 
 export interface Reply {

@@ -2,37 +2,42 @@ import { EMBER, BONE } from "./palette";
 import type { Music } from "./protocol";
 
 const HISTORY_S = 6;
-const SAMPLES = HISTORY_S * 60;
+// The picture ends a little before now, since the outline of the sound comes a few times a second.
+const LAG_S = 0.3;
+const FRAME_RATE = 60;
+const SAMPLES = HISTORY_S * FRAME_RATE;
+const LAG = LAG_S * FRAME_RATE;
 const css = (colour: number, alpha: number) =>
   `rgba(${colour >> 16}, ${(colour >> 8) & 255}, ${colour & 255}, ${alpha})`;
 
 /** The music of the last seconds with its beats, and a dial of the present beat. */
 export class Scope {
-  private readonly levels = new Float32Array(SAMPLES);
-  private readonly beats = new Uint8Array(SAMPLES);
+  private readonly levels = new Float32Array(SAMPLES + LAG);
+  private readonly beats = new Uint8Array(SAMPLES + LAG);
   private peaks: Float32Array | null = null;
   private peaksS = 0;
-  private peaksAgeS = 0;
+  private peaksEndS = 0;
+  private nowS = 0; // media time of the newest frame
 
   constructor(private readonly wave: HTMLCanvasElement, private readonly dial: HTMLCanvasElement) {}
 
-  /** Takes peaks (0 to 1) of the newest `seconds` of sound; finer than the levels of the frames. */
-  feed(peaks: number[], seconds: number): void {
+  /** Takes peaks (0 to 1) of `seconds` of sound up to a media time; they are drawn rather than the levels. */
+  feed(peaks: number[], seconds: number, endS: number): void {
     this.peaks = Float32Array.from(peaks);
     this.peaksS = seconds;
-    this.peaksAgeS = 0;
+    this.peaksEndS = endS;
   }
 
   /** Takes the music of one more frame. */
-  hear(music: Music): void {
+  hear(music: Music, timeS: number): void {
+    this.nowS = timeS;
     this.levels.copyWithin(0, 1);
     this.beats.copyWithin(0, 1);
-    this.levels[SAMPLES - 1] = music.level;
-    this.beats[SAMPLES - 1] = music.beat ? 1 : 0;
+    this.levels[this.levels.length - 1] = music.level;
+    this.beats[this.beats.length - 1] = music.beat ? 1 : 0;
   }
 
-  draw(music: Music, elapsedS: number): void {
-    this.peaksAgeS += elapsedS;
+  draw(music: Music): void {
     this.drawWave();
     this.drawDial(music);
   }
@@ -54,18 +59,16 @@ export class Scope {
       pen.fillRect(i * bar, (height - tall) / 2, bar * 0.5, tall);
     }
     pen.fillStyle = css(EMBER, 0.95);
-    this.beats.forEach((beat, i) => {
+    this.beats.subarray(0, SAMPLES).forEach((beat, i) => {
       if (beat) pen.fillRect(Math.round((i / SAMPLES) * width), 0, 1.5 * ratio, height);
     });
   }
 
   /** How loud it was at a place of the window, 0 (oldest) to 1 (now). */
   private loudness(t: number): number {
-    const agoS = (1 - t) * HISTORY_S;
-    const peaks = this.peaks;
-    if (peaks && agoS >= this.peaksAgeS && agoS < this.peaksAgeS + this.peaksS) {
-      const index = Math.floor((1 - (agoS - this.peaksAgeS) / this.peaksS) * peaks.length);
-      return Math.min(1, peaks[Math.min(peaks.length - 1, index)]);
+    const sinceStartS = this.nowS - LAG_S - (1 - t) * HISTORY_S - (this.peaksEndS - this.peaksS);
+    if (this.peaks && sinceStartS >= 0 && sinceStartS < this.peaksS) {
+      return Math.min(1, this.peaks[Math.floor((sinceStartS / this.peaksS) * this.peaks.length)]);
     }
     return this.levels[Math.min(SAMPLES - 1, Math.floor(t * SAMPLES))];
   }

@@ -12,6 +12,7 @@ import { Trail } from "./trail";
 const HOME = new Vector3(1.15, 1.5, 4.4);
 const EYE_LEVEL_M = 0.92;
 const FOLLOW_S = 0.9;
+const PATH_HEIGHT_M = 0.006;
 
 export interface StageOptions {
   transparent: boolean; // for a compositor behind the page
@@ -82,6 +83,14 @@ export class Stage {
     this.resize();
   }
 
+  /** Lets the trails know a moment that was not drawn; one call for every step of theirs. */
+  trace(moment: Moment): void {
+    if (!this.figure) return;
+    this.figure.pose(moment, 0);
+    this.path.push(this.place.fromArray(moment.root).setY(PATH_HEIGHT_M));
+    for (const side of ["left", "right"] as const) this.trails[side].push(this.figure.hand(side, this.place));
+  }
+
   /** Shows a moment of the dance, null for an empty stage. */
   render(moment: Moment | null, elapsedS: number): void {
     if (moment && this.figure) {
@@ -128,9 +137,9 @@ export class Stage {
     this.rim.intensity = 1.3 + 2.2 * beat * (1 - phase) ** 3;
     this.place.fromArray(moment.root);
     this.floor.update(this.place, phase, beat);
-    this.path.update(this.place.setY(0.006), this.camera.position, elapsedS);
+    this.path.lead(this.place.setY(PATH_HEIGHT_M), this.camera.position);
     for (const side of ["left", "right"] as const) {
-      this.trails[side].update(figure.hand(side, this.place), this.camera.position, elapsedS);
+      this.trails[side].lead(figure.hand(side, this.place), this.camera.position);
     }
     for (let i = 0; i < moment.contacts.length; i++) {
       this.floor.touch(i, figure.foot(i, this.place), moment.contacts[i] > 0.5 ? moment.contacts[i] : 0, elapsedS);

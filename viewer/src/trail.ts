@@ -1,7 +1,8 @@
 import { AdditiveBlending, BufferAttribute, BufferGeometry, Color, DoubleSide, Mesh, ShaderMaterial, Vector3 } from "three";
 
 const POINTS = 80;
-const STEP_S = 1 / 60;
+export const TRAIL_STEP_S = 1 / 60;
+export const TRAIL_S = POINTS * TRAIL_STEP_S;
 
 const vertexShader = /* glsl */ `
   attribute float age;
@@ -26,7 +27,6 @@ export class Trail {
   private readonly points = Array.from({ length: POINTS }, () => new Vector3());
   private readonly corners = new Float32Array(POINTS * 6);
   private started = false;
-  private sinceStepS = 0;
 
   constructor(colour: number, private readonly widthM: number, strength: number, private readonly flat = false) {
     const geometry = new BufferGeometry();
@@ -43,15 +43,16 @@ export class Trail {
     this.object.frustumCulled = false;
   }
 
-  /** Adds where the point is now, seen from `eye`. */
-  update(now: Vector3, eye: Vector3, elapsedS: number): void {
-    if (!this.started || now.distanceTo(this.points[0]) > 1) this.points.forEach((point) => point.copy(now));
+  /** Adds where the point was one step after the last call. */
+  push(place: Vector3): void {
+    if (!this.started || place.distanceTo(this.points[0]) > 1) this.points.forEach((point) => point.copy(place));
     this.started = true;
-    this.sinceStepS = Math.min(this.sinceStepS + elapsedS, STEP_S * POINTS);
-    for (; this.sinceStepS >= STEP_S; this.sinceStepS -= STEP_S) {
-      const oldest = this.points.pop() as Vector3;
-      this.points.unshift(oldest.copy(now));
-    }
+    const oldest = this.points.pop() as Vector3;
+    this.points.unshift(oldest.copy(place));
+  }
+
+  /** Draws the way up to where the point is now, seen from `eye`. */
+  lead(now: Vector3, eye: Vector3): void {
     this.points[0].copy(now);
     this.draw(eye);
   }
