@@ -100,7 +100,7 @@ def export_parser() -> argparse.ArgumentParser:
     )
     add("-o", "--output", type=Path, required=True, metavar="BUNDLE", help="folder or .zip")
     add("--zip", action="store_true", help="write a single .zip")
-    add("--batch", type=int, default=1, metavar="N", help="dancers per step (default 1)")
+    add("--batch", type=int, metavar="N", help="fix the dancers per step (default: any number)")
     add("--opset", type=int, default=20, metavar="N", help="ONNX operator set (default 20)")
     _add_precision(parser.add_argument_group("precision"))
     add("--music", type=Path, metavar="FILE", help="song to validate and calibrate with")
@@ -173,7 +173,12 @@ def _export_official(options: argparse.Namespace, output: Path) -> int:
         raise ExportError("give both --official-vqvae and --official-gpt, and no CHECKPOINT")
     if options.target:
         raise ExportError("export the published checkpoints first, then run --target on that bundle")
-    if options.precision != "fp32" or options.batch != 1 or options.tensorrt or options.compute_capabilities:
+    if (
+        options.precision != "fp32"
+        or options.batch is not None
+        or options.tensorrt
+        or options.compute_capabilities
+    ):
         raise ExportError("published checkpoints are exported as fp32 for one dancer: drop the other options")
     official = config_of(OfficialOptions, options)
     result = export_official(options.official_vqvae, options.official_gpt, output, official)

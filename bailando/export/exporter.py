@@ -48,6 +48,7 @@ from bailando.export.verify import record_run
 from bailando.models.checkpoint import DancerCheckpoint
 
 STORAGES = ("fp32", "fp16")
+_DANCERS_TOGETHER = 3
 
 ExportedGraph = tuple[StepGraph, onnx.ModelProto]
 
@@ -58,8 +59,8 @@ class ExportOptions:
 
     Parameters
     ----------
-    batch : int
-        Dancers per step, fixed in the graphs.
+    batch : int or None
+        Dancers per step; None leaves it free, but for a `target`, for which it is 1.
     opset : int
         ONNX operator set.
     precision : str
@@ -82,7 +83,7 @@ class ExportOptions:
         One of `bailando.export.target.TARGETS`: a game engine whose own runtime shall read the graphs.
     """
 
-    batch: int = 1
+    batch: int | None = None
     opset: int = DEFAULT_OPSET
     precision: str = "fp32"
     storage: str = "fp32"
@@ -95,7 +96,7 @@ class ExportOptions:
     target: str | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.batch <= 64:
+        if self.batch is not None and not 1 <= self.batch <= 64:
             raise ExportError(f"batch is {self.batch}, expected 1 to 64")
         if self.opset not in OPSETS:
             raise ExportError(f"opset is {self.opset}, expected {OPSETS[0]} to {OPSETS[-1]}")
@@ -105,6 +106,11 @@ class ExportOptions:
             raise ExportError(f"storage is {self.storage!r}, expected fp32 or fp16")
         if not 0.0 <= self.min_agreement <= 1.0:
             raise ExportError(f"min_agreement is {self.min_agreement}, expected 0 to 1")
+
+    @property
+    def graph_batch(self) -> int | None:
+        """Dancers per step of the step graphs; None if any number."""
+        return 1 if self.batch is None and self.target is not None else self.batch
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class DancerExport:
         if options.encoder_frames:
             # Refuses a number that is no multiple of a code before the long work begins.
             encoder_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames)
-        self.run = _music_run(checkpoint, options)
+        self.run = _music_run(checkpoint, options, options.batch or 1)
         self.dance = self._record(checkpoint)
         if options.storage == "fp16":
             checkpoint = replace(
@@ -161,29 +167,33 @@ class DancerExport:
 
     def step_graphs(self, *, half: bool = False) -> dict[str, StepGraph]:
         """Return the two step graphs, in float16 throughout if `half`."""
-        return _step_graphs(self.checkpoint, self.options.batch, half)
+        return _step_graphs(self.checkpoint, self.options.graph_batch, half)
 
     def _record(self, trained: DancerCheckpoint) -> Dance:
         """Let torch dance with the weights as trained: what every precision is compared with."""
-        graphs = _step_graphs(trained, self.options.batch, False)
+        graphs = _step_graphs(trained, self.options.graph_batch, False)
         gpt, decoder = (TorchRunner(graphs[name]) for name in ("gpt_step", "decoder_step"))
         return record_dance(gpt, decoder, self.run, trained.sampling["temperature"])
 
-    def code_feed(self, steps: int, seed: int = 0) -> list[dict[str, np.ndarray[Any, Any]]]:
-        """Return `steps` random code pairs for the decoder."""
-        random = np.random.default_rng(seed)
-        size, batch = self.checkpoint.gpt.config.codebook_size, self.options.batch
+    def code_feed(self, steps: int, batch: int | None = None) -> list[dict[str, np.ndarray[Any, Any]]]:
+        """Return `steps` random code pairs for the decoder, of the options' dancers or of `batch`."""
+        batch = batch or self.options.batch or 1
+        random = np.random.default_rng(0)
+        size = self.checkpoint.gpt.config.codebook_size
         return [
             {"upper_code": random.integers(0, size, batch), "lower_code": random.integers(0, size, batch)}
             for _ in range(steps)
         ]
 
     def _validate(self) -> dict[str, Comparison]:
-        runners = {n: OnnxRunner(m.SerializeToString()) for n, m in self.models.items()}
-        references = {n: TorchRunner(g) for n, g in self.graphs.items()}
-        feed = self.code_feed(len(self.run.music))
+        """Compare with torch; graphs with a free batch for several dancers, as one is compared afterwards."""
+        dancers = self.options.graph_batch or _DANCERS_TOGETHER
+        run = _music_run(self.checkpoint, self.options, dancers)
+        runners = {n: OnnxRunner(m.SerializeToString(), batch=dancers) for n, m in self.models.items()}
+        references = {n: TorchRunner(g) for n, g in _step_graphs(self.checkpoint, dancers, False).items()}
+        feed = self.code_feed(len(run.music), dancers)
         comparisons = {
-            "gpt_step": compare_gpt(references["gpt_step"], runners["gpt_step"], self.run),
+            "gpt_step": compare_gpt(references["gpt_step"], runners["gpt_step"], run),
             "decoder_step": compare_steps(references["decoder_step"], runners["decoder_step"], feed),
         }
         for name, comparison in comparisons.items():
@@ -194,7 +204,7 @@ class DancerExport:
         """Return the music front end, compared with torch and with the engine's own features."""
         spec, options = feature_spec(self.checkpoint), self.options
         seconds = len(self.run.music) * self.checkpoint.gpt.config.music_frames / spec.frame_rate_hz
-        graph = features_step_graph(spec, options.batch)
+        graph = features_step_graph(spec, options.batch or 1)
         model = self.to_onnx(graph)
         samples = song_samples(spec, seconds, options.music)
         runner = OnnxRunner(model.SerializeToString())
@@ -206,7 +216,7 @@ class DancerExport:
         """Return the encoder graph, compared with torch on random poses."""
         checkpoint, options = self.checkpoint, self.options
         graph = encoder_graph(
-            checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames, options.batch
+            checkpoint.upper_vqvae, checkpoint.lower_vqvae, options.encoder_frames, options.batch or 1
         )
         model = self.to_onnx(graph)
         random = np.random.default_rng(0)
@@ -228,16 +238,16 @@ class DancerExport:
         return convert(precision, self.models, self.dance, halves, finish)
 
 
-def _step_graphs(checkpoint: DancerCheckpoint, batch: int, half: bool) -> dict[str, StepGraph]:
+def _step_graphs(checkpoint: DancerCheckpoint, batch: int | None, half: bool) -> dict[str, StepGraph]:
     return {
         "gpt_step": gpt_step_graph(checkpoint.gpt, batch, half=half),
         "decoder_step": decoder_step_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae, batch, half=half),
     }
 
 
-def _music_run(checkpoint: DancerCheckpoint, options: ExportOptions) -> GPTRun:
+def _music_run(checkpoint: DancerCheckpoint, options: ExportOptions, batch: int) -> GPTRun:
     """Music past the cache's capacity, a start code pair and a style for each dancer."""
-    batch, config = options.batch, checkpoint.gpt.config
+    config = checkpoint.gpt.config
     starts = np.array(
         [checkpoint.start_codes[i % len(checkpoint.start_codes)] for i in range(batch)], np.int64
     )
@@ -287,7 +297,9 @@ def export_checkpoint(
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
     specs = _specs(graphs, models, chosen.agreement)
     engines = _engines(export, chosen)
-    engine_runs = run_engines(engines, specs, export.graphs, export.run, export.code_feed(64))
+    engine_runs = run_engines(
+        engines, specs, export.graphs, export.run, export.code_feed(64, options.batch or 1)
+    )
     measured = {"engines": engine_runs, "features": features.to_dict()}
     validation = _validation(export, chosen.agreement) | measured
     manifest = describe(export.checkpoint, specs, [e.spec for e in engines], validation)

@@ -34,6 +34,9 @@ class StepGraph:
         Example tensors by name; the state's are the initial ones. Their shapes become the graph's.
     outputs
         Names of the outputs that are no state.
+    free_batch
+        Whether the graph shall take any number of dancers, along the first axis of all tensors, and not only
+        that of the examples.
     """
 
     name: str
@@ -41,6 +44,7 @@ class StepGraph:
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...]
     state: State
+    free_batch: bool = False
 
     @property
     def input_names(self) -> list[str]:
@@ -51,6 +55,11 @@ class StepGraph:
     def output_names(self) -> list[str]:
         """All outputs of the graph, next state last."""
         return [*self.outputs, *(f"next_{name}" for name in self.state)]
+
+    def examples(self) -> tuple[Tensor, ...]:
+        """Return all inputs to trace with: of two dancers where any number is meant, as one is constant."""
+        examples = (*self.inputs.values(), *self.state.values())
+        return tuple(torch.cat((value, value)) for value in examples) if self.free_batch else examples
 
     def call(self, inputs: dict[str, Tensor], state: State) -> tuple[dict[str, Tensor], State]:
         """Run the module once, by name and without gradients."""
@@ -64,11 +73,11 @@ class StepGraph:
     def specs(self) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
         """Return the manifest's descriptions of the inputs, outputs and state."""
         outputs, _ = self.call(self.inputs, self.state)
-        return _specs(self.inputs), _specs(outputs), _specs(self.state)
+        return self._specs(self.inputs), self._specs(outputs), self._specs(self.state)
 
-
-def _specs(tensors: dict[str, Tensor]) -> tuple[TensorSpec, ...]:
-    return tuple(TensorSpec(name, _DTYPES[t.dtype], tuple(t.shape)) for name, t in tensors.items())
+    def _specs(self, tensors: dict[str, Tensor]) -> tuple[TensorSpec, ...]:
+        axis = 0 if self.free_batch else None
+        return tuple(TensorSpec(name, _DTYPES[t.dtype], tuple(t.shape), axis) for name, t in tensors.items())
 
 
 class _GPTStep(nn.Module):
@@ -91,17 +100,36 @@ class _GPTStep(nn.Module):
 
 
 class _DecoderStep(nn.Module):
-    """`DancerDecoder.step` with float32 poses, whatever the precision inside."""
+    """`DancerDecoder.step` with float32 poses, whatever the precision inside, and few state tensors.
 
-    def __init__(self, decoder: DancerDecoder, state_names: tuple[str, ...]) -> None:
+    What the convolutions of one width remember lies in one tensor ``context_<channels>`` ``[B, R, C]``,
+    layer after layer: each further tensor costs the engine more to bind than to compute with.
+    """
+
+    def __init__(self, decoder: DancerDecoder, state: State) -> None:
         super().__init__()
         self.decoder = decoder
-        self.state_names = state_names
+        self.layouts: dict[str, dict[str, int]] = {}
+        for name, context in state.items():
+            layout = self.layouts.setdefault(f"context_{context.shape[2]}", {})
+            layout[name] = context.shape[1]
 
-    def forward(self, upper_code: Tensor, lower_code: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        named = dict(zip(self.state_names, state, strict=True))
-        poses, after = self.decoder.step(upper_code, lower_code, named)
-        return poses[0].float(), poses[1].float(), *(after[name] for name in self.state_names)
+    def pack(self, state: State) -> State:
+        """Join the contexts of each width."""
+        return {
+            packed: torch.cat([state[name] for name in layout], dim=1)
+            for packed, layout in self.layouts.items()
+        }
+
+    def _unpack(self, packed: tuple[Tensor, ...]) -> State:
+        state: State = {}
+        for layout, joined in zip(self.layouts.values(), packed, strict=True):
+            state |= zip(layout, torch.split(joined, list(layout.values()), dim=1), strict=True)
+        return state
+
+    def forward(self, upper_code: Tensor, lower_code: Tensor, *packed: Tensor) -> tuple[Tensor, ...]:
+        poses, after = self.decoder.step(upper_code, lower_code, self._unpack(packed))
+        return poses[0].float(), poses[1].float(), *self.pack(after).values()
 
 
 class _Encoder(nn.Module):
@@ -116,29 +144,32 @@ class _Encoder(nn.Module):
         return self.upper.encode(upper_pose), self.lower.encode(lower_pose)
 
 
-def gpt_step_graph(gpt: CrossConditionalGPT, batch: int = 1, *, half: bool = False) -> StepGraph:
-    """Return the GPT step as a graph for `batch` dancers; `half` computes in float16."""
+def gpt_step_graph(gpt: CrossConditionalGPT, batch: int | None = 1, *, half: bool = False) -> StepGraph:
+    """Return the GPT step as a graph for `batch` dancers, None for any; `half` computes in float16."""
     model = _frozen(gpt, half)
-    state = model.initial_state(batch, dtype=torch.float16 if half else torch.float32)
-    code = torch.zeros(batch, dtype=torch.int64)
+    dancers = batch or 1
+    state = model.initial_state(dancers, dtype=torch.float16 if half else torch.float32)
+    code = torch.zeros(dancers, dtype=torch.int64)
+    inputs = {
+        "music": torch.zeros(dancers, gpt.config.music_dim),
+        "upper_code": code,
+        "lower_code": code.clone(),
+        "style": code.clone(),
+    }
     return StepGraph(
         name="gpt_step",
         module=_GPTStep(model, tuple(state)).eval(),
-        inputs={
-            "music": torch.zeros(batch, gpt.config.music_dim),
-            "upper_code": code,
-            "lower_code": code.clone(),
-            "style": code.clone(),
-        },
+        inputs=inputs,
         outputs=("upper_logits", "lower_logits"),
         state=state,
+        free_batch=batch is None,
     )
 
 
 def decoder_step_graph(
-    upper: PoseVQVAE, lower: PoseVQVAE, batch: int = 1, *, half: bool = False
+    upper: PoseVQVAE, lower: PoseVQVAE, batch: int | None = 1, *, half: bool = False
 ) -> StepGraph:
-    """Return the streaming decoder as a graph for `batch` dancers; `half` computes in float16.
+    """Return the streaming decoder as a graph for `batch` dancers, None for any; `half` computes in float16.
 
     Raises
     ------
@@ -151,14 +182,17 @@ def decoder_step_graph(
             f"the decoder looks {decoder.timing.lookahead} tokens ahead and cannot stream: train it with "
             "decoder='causal'"
         )
-    state = decoder.initial_state(batch, dtype=torch.float16 if half else torch.float32)
-    code = torch.zeros(batch, dtype=torch.int64)
+    contexts = decoder.initial_state(batch or 1, dtype=torch.float16 if half else torch.float32)
+    module = _DecoderStep(decoder, contexts).eval()
+    state = module.pack(contexts)
+    code = torch.zeros(batch or 1, dtype=torch.int64)
     return StepGraph(
         name="decoder_step",
-        module=_DecoderStep(decoder, tuple(state)).eval(),
+        module=module,
         inputs={"upper_code": code, "lower_code": code.clone()},
         outputs=("upper_pose", "lower_pose"),
         state=state,
+        free_batch=batch is None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Torch modules to ONNX bytes: static shapes, plain operators, folded, checked."""
+"""Torch modules to ONNX bytes: shapes static but for the batch, plain operators, folded, checked."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import onnx
 import torch
+from onnxscript.optimizer import fold_constants, remove_unused_nodes
 
-from bailando.engine.specs import GraphSpec, TensorSpec
+from bailando.engine.specs import BATCH, GraphSpec, TensorSpec
 from bailando.errors import ExportError
 from bailando.export.graphs import StepGraph
 
@@ -31,7 +33,7 @@ def export_onnx(graph: StepGraph, opset: int = DEFAULT_OPSET) -> onnx.ModelProto
     Parameters
     ----------
     graph : StepGraph
-        What to export; its example tensors fix the shapes.
+        What to export; its example tensors fix the shapes, but for a batch that is free.
     opset : int
         ONNX operator set, 18 to 23.
 
@@ -47,12 +49,11 @@ def export_onnx(graph: StepGraph, opset: int = DEFAULT_OPSET) -> onnx.ModelProto
     """
     if opset not in OPSETS:
         raise ExportError(f"opset is {opset}, expected {OPSETS[0]} to {OPSETS[-1]}")
-    examples = (*graph.inputs.values(), *graph.state.values())
     with _quiet_exporter():
         try:
             program = torch.onnx.export(
                 graph.module,
-                examples,
+                graph.examples(),
                 dynamo=True,
                 opset_version=opset,
                 input_names=graph.input_names,
@@ -60,16 +61,28 @@ def export_onnx(graph: StepGraph, opset: int = DEFAULT_OPSET) -> onnx.ModelProto
                 optimize=True,
                 external_data=False,
                 verbose=False,
+                dynamic_shapes=_dynamic_shapes(graph),
             )
         except torch.onnx.OnnxExporterError as error:
             reason = " ".join(str(error).split())[:300]
             raise ExportError(f"{graph.name} cannot be exported at opset {opset}: {reason}") from error
     if program is None:
         raise ExportError(f"{graph.name} cannot be exported: the exporter gave no program")
+    # The exporter itself leaves arithmetic on large weights to the runtime, where quantisers do not see it.
+    fold_constants(program.model, input_size_limit=_MAX_PROTOBUF_BYTES, output_size_limit=_MAX_PROTOBUF_BYTES)
+    remove_unused_nodes(program.model)
     model: onnx.ModelProto = program.model_proto
     _strip(model, graph.name)
     check_model(model, graph)
     return model
+
+
+def _dynamic_shapes(graph: StepGraph) -> tuple[Any, ...] | None:
+    """Return the free axis of each of the module's arguments, of which the state is the last."""
+    if not graph.free_batch:
+        return None
+    first = {0: torch.export.Dim(BATCH)}
+    return (*(first for _ in graph.inputs), tuple(first for _ in graph.state))
 
 
 @contextlib.contextmanager
@@ -82,6 +95,8 @@ def _quiet_exporter() -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
+            # Of all the inputs' axes called so one gives the name.
+            warnings.filterwarnings("ignore", f"# The axis name: {BATCH} will not be used", UserWarning)
             yield
     finally:
         logger.setLevel(level)
@@ -149,10 +164,23 @@ def operator_counts(model: onnx.ModelProto) -> dict[str, int]:
 
 def _tensor_spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
-    shape = [d.dim_value for d in tensor.shape.dim]
-    if tensor.elem_type not in _ONNX_DTYPES or any(size < 1 for size in shape):
+    shape = [BATCH if d.dim_param == BATCH else d.dim_value for d in tensor.shape.dim]
+    free = [axis for axis, size in enumerate(shape) if size == BATCH]
+    sizes = tuple(1 if isinstance(size, str) else size for size in shape)
+    if tensor.elem_type not in _ONNX_DTYPES or min(sizes, default=1) < 1 or len(free) > 1:
         raise ExportError(
-            f"tensor {value.name} has element type {tensor.elem_type} and shape {shape}, expected a static "
-            "shape of float32, float16 or int64"
+            f"tensor {value.name} has element type {tensor.elem_type} and shape {shape}, expected float32, "
+            "float16 or int64 of a shape that is static but for the batch"
         )
-    return TensorSpec(value.name, _ONNX_DTYPES[tensor.elem_type], tuple(shape))
+    return TensorSpec(value.name, _ONNX_DTYPES[tensor.elem_type], sizes, free[0] if free else None)
+
+
+def fix_batch(model: onnx.ModelProto, batch: int = 1) -> onnx.ModelProto:
+    """Return a copy for so many dancers; one whose batch is fixed is returned equal."""
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    for value in (*fixed.graph.input, *fixed.graph.output, *fixed.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == BATCH:
+                dim.dim_value = batch
+    return fixed

@@ -208,4 +208,5 @@ def _elements(tensor: TensorSpec) -> int:
 
 
 def _tensor(tensor: TensorSpec) -> str:
-    return f"{tensor.name} {tensor.dtype} {list(tensor.shape)}"
+    shape = ", ".join(map(str, tensor.declared_shape))
+    return f"{tensor.name} {tensor.dtype} [{shape}]"

@@ -16,7 +16,7 @@ from bailando.engine.manifest import Manifest
 from bailando.engine.specs import GraphSpec
 from bailando.export.bundle_writer import check_replaceable, write_bundle
 from bailando.export.describe import timestamp
-from bailando.export.onnx_export import graph_spec
+from bailando.export.onnx_export import fix_batch, graph_spec
 from bailando.export.runners import OnnxRunner
 from bailando.export.target import Target
 from bailando.export.target_notes import target_notes
@@ -75,7 +75,7 @@ def retarget_bundle(bundle: Bundle, path: str | Path, target: Target) -> Retarge
     """
     check_replaceable(path)
     old = bundle.manifest
-    originals = {name: onnx.load_from_string(bundle.graph_bytes(name)) for name in old.graphs}
+    originals = {name: fix_batch(onnx.load_from_string(bundle.graph_bytes(name))) for name in old.graphs}
     models = {name: target.prepare(model, name) for name, model in originals.items()}
     specs = {
         name: graph_spec(model, old.graphs[name].file, old.graphs[name].precision, _state(old.graphs[name]))
@@ -115,7 +115,9 @@ def _window(manifest: Manifest) -> int:
     """Steps that the GPT remembers: the time axis of its cache or of its window of codes."""
     shapes = {tensor.name: tensor.shape for tensor in manifest.graphs["gpt_step"].state}
     lengths: Sequence[int] = [
-        shapes[n][axis] for n, axis in (("key_cache", 4), ("upper_window", 1)) if n in shapes
+        shapes[n][axis]
+        for n, axis in (("key_cache_0", 3), ("key_cache", 4), ("upper_window", 1))
+        if n in shapes
     ]
     return max(lengths, default=0)
 

@@ -48,9 +48,11 @@ class OnnxRunner:
         A serialised model.
     threads : int
         Threads within an operator; one keeps timings comparable.
+    batch : int
+        Dancers of the initial state, where the graph leaves that free.
     """
 
-    def __init__(self, model: bytes, threads: int = 1) -> None:
+    def __init__(self, model: bytes, threads: int = 1, batch: int = 1) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -64,7 +66,9 @@ class OnnxRunner:
             ) from error
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._state = {
-            value.name: np.zeros(value.shape, _NUMPY_DTYPES[value.type])
+            value.name: np.zeros(
+                [batch if isinstance(size, str) else size for size in value.shape], _NUMPY_DTYPES[value.type]
+            )
             for value in self._session.get_inputs()
             if f"next_{value.name}" in self._outputs
         }

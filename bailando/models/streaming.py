@@ -76,6 +76,18 @@ def _refuse_two_sided(module: nn.Module) -> None:
     )
 
 
+def _windows(x: Tensor, steps: list[int], width: int) -> Tensor:
+    """Return the chosen steps of ``[B, T, C]``, `width` of them to a row: ``[B * n, width * C]``.
+
+    A convolution of few steps is a product of such rows with the weights. Runtimes pack constant weights for
+    products when they load, but for convolutions at each step, which costs more than the arithmetic.
+    """
+    if steps == list(range(x.shape[1])):
+        return x.reshape(-1, width * x.shape[2])
+    chosen = torch.index_select(x, 1, torch.tensor(steps, device=x.device))
+    return chosen.reshape(-1, width * x.shape[2])
+
+
 class StreamingConv1d(StreamingModule):
     """Zero-padded convolution, dilated or strided.
 
@@ -125,13 +137,23 @@ class StreamingConv1d(StreamingModule):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Convolve the next ``n * stride`` inputs into n outputs."""
+        rows, state = self.step_rows(x, state)
+        return rows.reshape(-1, x.shape[1] // self.stride, rows.shape[1]), state
+
+    def step_rows(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """As `step`, with all outputs in one matrix ``[B * n, C]``."""
         if self.right:
             _refuse_two_sided(self)
-        if self.left == 0:
-            return cast(Tensor, self.conv(x.transpose(1, 2))).transpose(1, 2), {}
-        joined = torch.cat((state["context"], x), dim=1)
-        y = cast(Tensor, self.conv(joined.transpose(1, 2))).transpose(1, 2)
-        return y, {"context": joined[:, -self.left :]}
+        joined = torch.cat((state["context"], x), dim=1) if self.left else x
+        kernel, dilation = self.conv.kernel_size[0], self.conv.dilation[0]
+        starts = range(0, x.shape[1], self.stride)
+        rows = _windows(joined, [start + tap * dilation for start in starts for tap in range(kernel)], kernel)
+        return self.product(rows), {"context": joined[:, -self.left :]} if self.left else {}
+
+    def product(self, rows: Tensor) -> Tensor:
+        """Apply the weights to rows ``[N, taps * C]`` of inputs, oldest first."""
+        weight = self.conv.weight.permute(2, 1, 0).flatten(0, 1)
+        return torch.matmul(rows, weight) + cast(Tensor, self.conv.bias)
 
 
 class StreamingConvTranspose1d(StreamingModule):
@@ -170,8 +192,14 @@ class StreamingConvTranspose1d(StreamingModule):
         if self.padding != "causal":
             _refuse_two_sided(self)
         joined = torch.cat((state["context"], x), dim=1)
-        y = cast(Tensor, self.conv(joined.transpose(1, 2))).transpose(1, 2)
-        return y[:, 2:-2], {"context": joined[:, -1:]}
+        steps = x.shape[1]
+        rows = _windows(joined, [step + tap for step in range(steps) for tap in range(2)], 2)
+        # Outputs 2n and 2n + 1 take taps 2 and 3 of input n - 1, taps 0 and 1 of input n.
+        taps = self.conv.weight.permute(2, 0, 1)
+        weight = torch.cat((torch.cat((taps[2], taps[3]), dim=1), torch.cat((taps[0], taps[1]), dim=1)))
+        bias = cast(Tensor, self.conv.bias).repeat(2)
+        y = (torch.matmul(rows, weight) + bias).reshape(-1, 2 * steps, taps.shape[2])
+        return y, {"context": joined[:, -1:]}
 
 
 class ResidualBlock(StreamingModule):
@@ -199,9 +227,8 @@ class ResidualBlock(StreamingModule):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Apply the block to the next inputs."""
-        hidden, state = self.dilated.step(F.relu(x), state)
-        residual, _ = self.pointwise.step(F.relu(hidden), {})
-        return x + residual, state
+        hidden, state = self.dilated.step_rows(F.relu(x), state)
+        return x + self.pointwise.product(F.relu(hidden)).reshape(x.shape), state
 
 
 class StreamingStack(StreamingModule):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bailando.motion.skeleton import Skeleton
@@ -164,10 +165,26 @@ def manifest_dict(graph_files: dict[str, bytes]) -> dict[str, Any]:
     }
 
 
+def _with_free_batch(graph: bytes) -> bytes:
+    model = onnx.load_from_string(graph)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return bytes(model.SerializeToString())
+
+
+def _freed(graph: dict[str, Any]) -> dict[str, Any]:
+    sides = {
+        side: [tensor | {"shape": ["batch", *tensor["shape"][1:]]} for tensor in graph[side]]
+        for side in ("inputs", "outputs", "state")
+    }
+    return graph | sides
+
+
 def write_synthetic_bundle(
     folder: Path,
     gpt_step: bytes | None = None,
     decoder_step: bytes | None = None,
+    free_batch: bool = False,
     **changes: Any,
 ) -> Path:
     """Write the bundle into a new folder; `changes` replace keys of its manifest."""
@@ -175,6 +192,9 @@ def write_synthetic_bundle(
         "gpt_step.onnx": gpt_step or gpt_step_model(),
         "decoder_step.onnx": decoder_step or decoder_step_model(),
     }
+    if free_batch:
+        graph_files = {name: _with_free_batch(data) for name, data in graph_files.items()}
+        changes["graphs"] = {name: _freed(graph) for name, graph in _graphs().items()}
     folder.mkdir(parents=True)
     for name, data in graph_files.items():
         (folder / name).write_bytes(data)
