@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bailando import __version__
 from bailando.cli.backend_options import add_backend_option
@@ -51,7 +51,7 @@ def run_command(
 class OneLineParser(argparse.ArgumentParser):
     """A parser whose errors are one line, as those of the rest of the program."""
 
-    def error(self, message: str) -> None:  # type: ignore[override]  # the base never returns either
+    def error(self, message: str) -> NoReturn:
         """Print the line and exit with code 2."""
         self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
 

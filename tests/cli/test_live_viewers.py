@@ -42,9 +42,9 @@ def viewers_of(
     [("energy", 1.5), ("stop", None), ("start", None), ("style", "salsa"), ("seed", 7), ("next", None)],
 )
 def test_every_command_of_a_viewer_reaches_the_queue(
-    controls: Controls, bundle_path: Path, name: str, value: object
+    controls: Controls, bundle_path: Path, name: str, value: str | float | None
 ) -> None:
-    viewers_of(controls, bundle_path, []).carry_out(Command(name, value))  # type: ignore[arg-type]
+    viewers_of(controls, bundle_path, []).carry_out(Command(name, value))
     assert [(control.name, control.value) for control in controls.take()] == [(name, value)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,7 @@ def rest_offsets_m() -> NDArray[np.float32]:
     return np.random.default_rng(1).uniform(0.05, 0.4, (JOINTS, 3)).astype(np.float32)
 
 
-def make_frame(number: int = 0, **music: float) -> Frame:
+def make_frame(number: int = 0, **music: Any) -> Frame:
     """A frame with a position and rotation of its own for each joint."""
     generator = np.random.default_rng(number)
     positions = generator.uniform(-1.0, 2.0, (JOINTS, 3)).astype(np.float32)
@@ -27,5 +29,5 @@ def make_frame(number: int = 0, **music: float) -> Frame:
         rotations=unit_quaternions(number, JOINTS),
         root_position=positions[0],
         contacts=np.zeros(4, dtype=np.float32),
-        **music,  # type: ignore[arg-type]
+        **music,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -32,10 +33,10 @@ class Desk:
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(5.0)
 
-    def send(self, address: str, *values: object) -> None:
+    def send(self, address: str, *values: Any) -> None:
         builder = OscMessageBuilder(address)
         for value in values:
-            builder.add_arg(value)  # type: ignore[arg-type]
+            builder.add_arg(value)
         self.send_raw(builder.build().dgram)
 
     def send_raw(self, data: bytes) -> None:

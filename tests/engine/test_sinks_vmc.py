@@ -143,8 +143,8 @@ def test_rest_offsets_of_another_body_are_refused() -> None:
 def avatar_without(*missing: str, size: float = 1.0) -> VrmAvatar:
     skeleton = Skeleton.default()
     rest, _ = forward_kinematics(skeleton, np.tile((0.0, 0, 0, 1), (24, 1)), np.array((0, 0.965, 0)))
-    places = {name: tuple(size * rest[joint]) for joint, name in enumerate(JOINT_NAMES[:22])}
-    return VrmAvatar(1, {name: place for name, place in places.items() if name not in missing})  # type: ignore[misc]
+    places = {name: size * rest[joint] for joint, name in enumerate(JOINT_NAMES[:22])}
+    return VrmAvatar(1, {name: (x, y, z) for name, (x, y, z) in places.items() if name not in missing})
 
 
 def test_avatar_s_offsets_are_sent_and_the_hips_scaled(inbox: Receiver) -> None:

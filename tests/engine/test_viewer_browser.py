@@ -6,6 +6,7 @@ import base64
 import threading
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 import chromium
 import numpy as np
@@ -165,8 +166,8 @@ def test_a_dropped_file_that_is_no_avatar_is_named(page: Chromium) -> None:
     assert page.evaluate("bailandoViewer.counts.avatars") == 0
 
 
-def dropped_avatar(version: int) -> str:
-    data = base64.b64encode(vrm_bytes(version)).decode()  # type: ignore[arg-type]
+def dropped_avatar(version: Literal[0, 1]) -> str:
+    data = base64.b64encode(vrm_bytes(version)).decode()
     return (
         f"(() => {{ const bytes = Uint8Array.from(atob('{data}'), c => c.charCodeAt(0));"
         "const data = new DataTransfer(); data.items.add(new File([bytes], 'bones.vrm'));"
@@ -186,7 +187,8 @@ def test_mannequin_and_dropped_avatars_hold_their_hands_where_kinematics_says(
         return np.allclose(page.evaluate("bailandoViewer.hands()"), wrists, atol=1e-3)
 
     wait_for(hands_are_there, 30)
-    for count, version in enumerate((1, 0), start=1):
+    versions: tuple[Literal[0, 1], ...] = (1, 0)
+    for count, version in enumerate(versions, start=1):
         page.evaluate(dropped_avatar(version))
         wait_for(lambda count=count: page.evaluate("bailandoViewer.counts.avatars") == count, 30)
         wait_for(hands_are_there, 30)

@@ -174,12 +174,14 @@ def test_frame_is_laid_out_as_documented() -> None:
 @pytest.mark.parametrize(
     ("command", "value"), [("start", None), ("style", "salsa"), ("energy", 0.25), ("seed", 2**53 - 1)]
 )
-def test_command_arrives(server: ViewerServer, recorder: Recorder, command: str, value: object) -> None:
+def test_command_arrives(
+    server: ViewerServer, recorder: Recorder, command: str, value: str | float | None
+) -> None:
     with connect(socket_url(server)) as viewer:
         viewer.recv(10)
         viewer.send(json.dumps({"command": command, "value": value}))
         assert json.loads(viewer.recv(10)) == {"type": "done", "command": command}
-    assert recorder.commands == [Command(command, value)]  # type: ignore[arg-type]
+    assert recorder.commands == [Command(command, value)]
 
 
 HOSTILE = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +49,9 @@ def smpl_arrays(motion: Motion) -> dict[str, npt.NDArray[np.float32]]:
 
 def write_smpl_npz(path: str | os.PathLike[str], motion: Motion) -> None:
     """Write the arrays of `smpl_arrays` as an .npz archive."""
+    arrays: dict[str, Any] = {**smpl_arrays(motion)}  # numpy types keywords as its own option
     with Path(path).open("wb") as stream:
-        np.savez_compressed(stream, **smpl_arrays(motion))  # type: ignore[arg-type]  # numpy types its own keyword
+        np.savez_compressed(stream, **arrays)
 
 
 def write_smpl_pickle(path: str | os.PathLike[str], motion: Motion) -> None:
