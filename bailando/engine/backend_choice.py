@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -32,28 +32,32 @@ _WARM_UP_STEPS = 8
 _LOG = logging.getLogger(__name__)
 
 
-def warm_up_ms(backend: Backend, bundle: Bundle, graphs: tuple[str, ...]) -> float:
-    """Run a few steps of zeros and return the median time of a token, ms; the first half only warms up.
+class WarmUp(NamedTuple):
+    """Median time of a token, ms, and whether all outputs were finite."""
+
+    token_ms: float
+    finite: bool
+
+
+def warm_up(backend: Backend, bundle: Bundle, graphs: tuple[str, ...]) -> WarmUp:
+    """Run a few steps of zeros and see how it goes; the first half does not count for the time.
 
     Raises
     ------
-    BundleError
-        If an output is NaN or infinite.
     Exception
         Whatever the backend raises.
     """
     specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
     states = {graph: backend.initial_state(graph) for graph in graphs}
-    times_ms = []
+    times_ms, finite = [], True
     for _ in range(_WARM_UP_STEPS):
         started_ns = time.perf_counter_ns()
         for graph, spec in specs.items():
             inputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in spec.inputs}
             outputs, states[graph] = backend.step(graph, inputs, states[graph])
-            if not all(np.isfinite(value).all() for value in outputs.values()):
-                raise BundleError(f"graph {graph!r} gives NaN or infinite numbers on {backend.name}")
+            finite &= all(bool(np.isfinite(value).all()) for value in outputs.values())
         times_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
-    return float(np.median(times_ms[_WARM_UP_STEPS // 2 :]))
+    return WarmUp(float(np.median(times_ms[_WARM_UP_STEPS // 2 :])), finite)
 
 
 def choose_backend(bundle: Bundle, threads: int, graphs: tuple[str, ...]) -> Backend:
@@ -68,7 +72,7 @@ def choose_backend(bundle: Bundle, threads: int, graphs: tuple[str, ...]) -> Bac
     if native is not None:
         return native
     cpu = OrtBackend(bundle, "cpu", threads, graphs)
-    cpu_ms = warm_up_ms(cpu, bundle, graphs)
+    cpu_ms = warm_up(cpu, bundle, graphs).token_ms
     measured = f"auto: the CPU takes {cpu_ms:.1f} of the {CPU_LIMIT_MS:g} ms a token that it may"
     cpu.reason = f"{measured}; {why_not_native}"
     if cpu_ms <= CPU_LIMIT_MS or not cuda_is_installed():
@@ -110,7 +114,8 @@ def _tried(
     """Load a backend and run a few steps on it; None, and a warning, if it fails."""
     try:
         backend = load()
-        warm_up_ms(backend, bundle, graphs)
+        if not warm_up(backend, bundle, graphs).finite:
+            raise BundleError("its graphs give NaN or infinite numbers")
     except Exception as error:  # providers raise a dozen unrelated classes
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         _LOG.warning("warning: backend %s is left out: %s", name, reason)

@@ -28,6 +28,11 @@ class Buffers:
     device : {"cpu", "cuda"}
     rows : int
         Sessions along the batch axes.
+
+    Attributes
+    ----------
+    bound : dict
+        For each side that was stepped from, the graph's session and its binding to these buffers.
     """
 
     def __init__(
@@ -35,6 +40,7 @@ class Buffers:
     ) -> None:
         self.rows = rows
         self.tensors = tensors
+        self.bound: dict[int, tuple[ort.InferenceSession, ort.IOBinding]] = {}
         self.sides: tuple[dict[str, ort.OrtValue], dict[str, ort.OrtValue]] = ({}, {})
         for tensor in tensors:
             # ONNX Runtime may keep a reference to a host array instead of copying it.

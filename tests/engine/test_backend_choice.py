@@ -15,7 +15,7 @@ from bailando.engine.backends import Backend, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.cuda_driver import CudaDriver
 from tests.engine.engine_bundles import with_engines
-from tests.engine.synthetic_bundle import gpt_step_model
+from tests.engine.synthetic_bundle import gpt_step_model, write_synthetic_bundle
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +94,11 @@ def test_engine_that_gives_nan_in_the_warm_up_is_left_out(
     assert_falls_back(poisoned, caplog, "tensorrt-native is left out", "NaN")
 
 
+def test_cpu_that_gives_nan_is_kept_for_the_session_to_reject(tmp_path: Path) -> None:
+    path = write_synthetic_bundle(tmp_path / "nan", gpt_step=gpt_step_model(poison=float("nan")))
+    assert load_backend(Bundle.open(path)).name == "cpu"
+
+
 class SlowCuda(OrtBackend):
     """ONNX Runtime's CPU where CUDA is asked for."""
 
@@ -142,5 +147,7 @@ def test_warm_up_counts_a_token_of_all_graphs(bundle_path: Path) -> None:
             return super().step(graph, inputs, state)
 
     graphs = ("gpt_step", "decoder_step")
-    assert 0.0 < backend_choice.warm_up_ms(Counting(bundle), bundle, graphs) < 1e3
+    warm = backend_choice.warm_up(Counting(bundle), bundle, graphs)
+    assert 0.0 < warm.token_ms < 1e3
+    assert warm.finite
     assert steps == list(graphs) * (len(steps) // 2)
