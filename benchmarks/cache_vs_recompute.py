@@ -1,7 +1,7 @@
 """How much faster is a GPT step with the cache than the published way, the window anew for each token?
 
-python benchmarks/cache_vs_recompute.py [--size paper] [--rounds 10] [--positions 100000] [--models FOLDER]
-    [--seed 0] [--json FILE]
+python benchmarks/cache_vs_recompute.py [--size paper] [--rounds 10] [--positions 100000]
+    [--paper-positions 1000] [--models FOLDER] [--seed 0] [--json FILE]
 
 One thread; the same weights everywhere; all candidates and the memory-bandwidth probe take turns in one
 run. Keys of the JSON object:
@@ -10,6 +10,8 @@ ratio_fp32   recomputed / cached, both float32 in ONNX Runtime
 ratio_best   recomputed float32 / cached in the fastest precision that keeps 99 % of the greedy codes
 ratio_best_same_precision   the same with the recomputation in that precision too
 above_floor_fp32, above_floor_best   cached step / (bytes of its weights / read bandwidth)
+ms_by_position, paper_ms_by_position   a step after so many tokens of one dance, shipped model and `--size`
+flatness, paper_flatness   the last of them over the one where the window is full
 
 Which codes a precision keeps is measured on the shipped model, dancing to the demo song: it is trained.
 The weights of paper size are random ones, whose logits lie closer together.
@@ -19,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from time import thread_time_ns
 from typing import Any
@@ -38,8 +41,8 @@ from bailando.export.quantise import dynamic_int8, weight_only
 from bailando.models.gpt import CrossConditionalGPT
 
 KEPT_CODES = 0.99
-MARKS = (100, 1_000, 10_000, 100_000)
 STEPS_AT_MARK = 100
+WINDOW_FULL = 200
 
 
 def torch_step(graph: StepGraph) -> Any:
@@ -96,21 +99,45 @@ def compare(gpt: CrossConditionalGPT, folder: Path, rounds: int, seed: int) -> d
     }
 
 
-def cost_by_position(last: int, seed: int) -> dict[str, float]:
-    """Return the shipped model's median GPT step, ms, after 100, 1,000 … tokens of one dance."""
-    backend = load_backend(Bundle.open(default_bundle_path()), "cpu", 1)
-    spec = Bundle.open(default_bundle_path()).manifest.graphs["gpt_step"]
-    random = np.random.default_rng(seed)
-    inputs = {t.name: np.zeros(t.shape, t.dtype) for t in spec.inputs}
-    music = random.standard_normal((64, *inputs["music"].shape)).astype(np.float32)
-    state, spent = backend.initial_state("gpt_step"), np.zeros(last + STEPS_AT_MARK)
-    for step in range(len(spent)):
-        inputs["music"] = music[step % len(music)]
+def marks_up_to(last: int) -> list[int]:
+    """Return 20, 50, 100, 200 … up to `last`."""
+    decades = range(1, len(str(max(last, 1))))
+    marks = [digit * 10**power for power in decades for digit in (1, 2, 5)]
+    return [mark for mark in marks if 20 <= mark <= last]
+
+
+def cost_by_position(step: Callable[[], object], last: int) -> dict[str, float]:
+    """Take `last` steps of one dance and return the median step, ms, shortly before 20, 50, 100 … of them."""
+    spent = np.zeros(last)
+    for position in range(last):
         started_ns = thread_time_ns()
-        _, state = backend.step("gpt_step", inputs, state)
-        spent[step] = (thread_time_ns() - started_ns) / 1e6
-    marks = [mark for mark in MARKS if mark <= last]
-    return {f"{mark}": float(np.median(spent[mark : mark + STEPS_AT_MARK])) for mark in marks}
+        step()
+        spent[position] = (thread_time_ns() - started_ns) / 1e6
+    return {
+        str(mark): float(np.median(spent[mark - min(mark // 2, STEPS_AT_MARK) : mark]))
+        for mark in marks_up_to(last)
+    }
+
+
+def shipped_step(seed: int) -> Callable[[], object]:
+    """Return a function that takes the shipped model's next step, as the engine does."""
+    bundle = Bundle.open(default_bundle_path())
+    backend = load_backend(bundle, "cpu", 1)
+    random = np.random.default_rng(seed)
+    inputs = {t.name: np.zeros(t.shape, t.dtype) for t in bundle.manifest.graphs["gpt_step"].inputs}
+    states = [backend.initial_state("gpt_step")]
+
+    def step() -> None:
+        inputs["music"] = random.standard_normal(inputs["music"].shape).astype(np.float32)
+        states[0] = backend.step("gpt_step", inputs, states[0])[1]
+
+    return step
+
+
+def flatness(by_position: dict[str, float]) -> float | None:
+    """Return the cost at the last mark over that at the first from 200 on, where each window is full."""
+    full = [cost for mark, cost in by_position.items() if int(mark) >= WINDOW_FULL]
+    return full[-1] / full[0] if full else None
 
 
 def main() -> None:
@@ -121,6 +148,9 @@ def main() -> None:
     parser.add_argument("--size", choices=list(SIZES), default="paper")
     parser.add_argument("--rounds", type=int, default=10, help="turns of three steps each")
     parser.add_argument("--positions", type=int, default=100_000, help="tokens of the long dance, or 0")
+    parser.add_argument(
+        "--paper-positions", type=int, default=1000, help="the same for --size; 100000 take an hour"
+    )
     parser.add_argument("--models", type=Path, help="folder that keeps the exported graphs for the next run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
@@ -129,15 +159,25 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.models or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        figures = compare(build(options.size, options.seed), folder, options.rounds, options.seed)
+        gpt = build(options.size, options.seed)
+        figures = compare(gpt, folder, options.rounds, options.seed)
+        own = bound(exported(gpt, folder)["cached"], options.seed)
     show(f"ms per token, {options.size} size, one thread", figures["results"])
     for name, value in figures.items():
         if name != "results":
             print(f"{name:28}{value}")
-    positions = cost_by_position(options.positions, options.seed) if options.positions else {}
-    print(f"{'ms by position, shipped':28}{positions}")
-    record = {"unit": "ms", "size": options.size, "seed": options.seed, "ms_by_position": positions}
-    write_json(options.json, "cache_vs_recompute", record | figures)
+    shipped = cost_by_position(shipped_step(options.seed), options.positions)
+    paper = cost_by_position(own, options.paper_positions)
+    positions = {
+        "ms_by_position": shipped,
+        "paper_ms_by_position": paper,
+        "flatness": flatness(shipped),
+        "paper_flatness": flatness(paper),
+    }
+    for name, value in positions.items():
+        print(f"{name:28}{value}")
+    record = {"unit": "ms", "size": options.size, "seed": options.seed}
+    write_json(options.json, "cache_vs_recompute", record | positions | figures)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from bailando.training.metrics import (
     physical_foot_contact,
     random_phase_score,
 )
+from bailando.training.metrics.beats import SIGMA_FRAMES, SMOOTHING_FRAMES
 
 OURS = f"{shlex.quote(sys.executable)} -m bailando.cli.generate {{song}} -o {{output}} --quiet"
 FRAME_RATE_HZ = 60.0
@@ -81,11 +82,13 @@ def run(command: str, song: Path, output: Path) -> float:
 
 def judge(positions: NDArray[np.float64], beats: NDArray[np.float64], fps: float) -> dict[str, float]:
     """Return the metrics of one dance; `beats` are the music's, in frames."""
-    danced = motion_beats(positions, fps)
+    # Both are given for 60 frames a second.
+    danced = motion_beats(positions, SMOOTHING_FRAMES * fps / FRAME_RATE_HZ)
+    sigma = SIGMA_FRAMES * fps / FRAME_RATE_HZ
     return {
         "seconds": len(positions) / fps,
-        "beat_align": beat_align_by_music(beats, danced),
-        "beat_align_random_phase": random_phase_score(beats, danced),
+        "beat_align": beat_align_by_music(beats, danced, sigma),
+        "beat_align_random_phase": random_phase_score(beats, danced, sigma),
         "foot_contact": physical_foot_contact(positions, fps),
         "foot_skate": foot_skate_ratio(positions, fps),
         "jitter_m_s3": jitter(positions, fps),

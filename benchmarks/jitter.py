@@ -1,16 +1,19 @@
 """How evenly do frames reach a receiver: the native output thread against a Python sender?
 
 Three conditions: the machine as it is, all cores loaded by other processes, and the sender's own
-interpreter kept busy by a thread. In each, both senders run one after the other; the receiver is a
-process of its own that notes when datagrams arrive.
+interpreter kept busy by a thread that keeps its garbage collector at work. In each, both senders run one
+after the other; the receiver is a process of its own that notes when datagrams arrive. The Python sender is
+what one writes first: a loop that builds packets with python-osc and sleeps to absolute deadlines.
 
 python benchmarks/jitter.py [--seconds 10] [--json FILE]
+
+Seconds are of each sender in each condition: `--seconds 600` takes an hour.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import gc
 import multiprocessing as mp
 import os
 import socket
@@ -23,6 +26,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+from measure import percentiles, show, write_json
+from numpy.typing import NDArray
 from packets import build_with_python_osc, make_frame, rest_offsets_m
 
 from bailando._native import now_ns
@@ -32,6 +37,7 @@ from bailando.engine.sinks import Destination, VmcSink
 
 LEAD_NS = 200_000_000
 QUEUE_AHEAD_FRAMES = 16  # two tokens
+HEAP_OBJECTS = 300_000  # what a collection has to look through, as in a program of some size
 
 
 def receive(pipe: Connection) -> None:
@@ -102,11 +108,21 @@ def loaded_cores() -> Iterator[None]:
             load.join()
 
 
+def collect_garbage(stop: Callable[[], bool]) -> None:
+    """Keep an interpreter's garbage collector busy: a full heap, and cycles to be found in it."""
+    heap = [[number] for number in range(HEAP_OBJECTS)]
+    while not stop():
+        for items in heap[:1000]:
+            cycle = [items]
+            cycle.append(cycle)
+        gc.collect()
+
+
 @contextmanager
 def busy_interpreter() -> Iterator[None]:
-    """Keep this interpreter busy with a thread."""
+    """Keep this interpreter and its garbage collector busy with a thread."""
     done = threading.Event()
-    thread = threading.Thread(target=spin, args=(done.is_set,))
+    thread = threading.Thread(target=collect_garbage, args=(done.is_set,))
     thread.start()
     try:
         yield
@@ -115,24 +131,30 @@ def busy_interpreter() -> Iterator[None]:
         thread.join()
 
 
-def measure(sender: Callable[[int, int], None], frames: int) -> dict[str, float]:
-    """Run a sender against a fresh receiver; how far intervals are from 1/60 s, in ms."""
+def deviations_ms(sender: Callable[[int, int], None], frames: int) -> NDArray[np.float64]:
+    """Run a sender against a fresh receiver; how far each interval is from 1/60 s, ms."""
     ours, theirs = mp.Pipe()
     receiver = mp.Process(target=receive, args=(theirs,), daemon=True)
     receiver.start()
     sender(ours.recv(), frames)
     arrivals = np.array(ours.recv(), dtype=np.int64)
     receiver.join()
-    deviation_ms = np.abs(np.diff(arrivals) / 1e6 - 1000 / FRAME_RATE_HZ)
-    p50, p99 = np.percentile(deviation_ms, [50, 99])
-    return {"received": len(arrivals), "p50": float(p50), "p99": float(p99), "max": float(deviation_ms.max())}
+    return np.abs(np.diff(arrivals) / 1e6 - 1000 / FRAME_RATE_HZ)
+
+
+def by_second(deviation_ms: NDArray[np.float64]) -> list[float]:
+    """Return the largest deviation in each second."""
+    rate = int(FRAME_RATE_HZ)
+    return [float(deviation_ms[start : start + rate].max()) for start in range(0, len(deviation_ms), rate)]
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--json", type=Path, help="append the results as one JSON line")
+    parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
     frames = round(options.seconds * FRAME_RATE_HZ)
     conditions: dict[str, Callable[[], AbstractContextManager[None]]] = {
@@ -141,17 +163,18 @@ def main() -> None:
         "busy interpreter": busy_interpreter,
     }
     senders = {"native": send_native, "python": send_python}
-    results: dict[str, dict[str, float]] = {}
+    results, over_time, received = {}, {}, {}
     for condition, load in conditions.items():
-        for name, sender in senders.items():
+        for sender_name, sender in senders.items():
+            name = f"{condition}, {sender_name}"
             with load():
-                results[f"{condition}, {name}"] = measure(sender, frames)
-    print(f"{'deviation from 16.667 ms, in ms':34}{'frames':>8}{'p50':>9}{'p99':>9}{'max':>9}")
-    for name, row in results.items():
-        print(f"{name:34}{row['received']:8d}{row['p50']:9.3f}{row['p99']:9.3f}{row['max']:9.3f}")
-    if options.json:
-        with options.json.open("a") as file:
-            file.write(json.dumps({"benchmark": "jitter", "unit": "ms", "results": results}) + "\n")
+                deviation = deviations_ms(sender, frames)
+            results[name], over_time[name] = percentiles(deviation), by_second(deviation)
+            received[name] = len(deviation) + 1
+    show("ms off 16.667 ms", results)
+    print(f"frames received, of {frames} sent each: {received}")
+    record = {"unit": "ms", "seconds": options.seconds, "frames": frames, "received": received}
+    write_json(options.json, "jitter", record | {"results": results, "largest_by_second": over_time})
 
 
 if __name__ == "__main__":

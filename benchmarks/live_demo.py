@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from measure import write_json
 
 
 def run(seconds: float, model: str | None) -> dict[str, Any]:
@@ -66,15 +67,13 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--model", help="bundle; default: the shipped one")
-    parser.add_argument("--json", type=Path, help="append the results as one JSON line")
+    parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
     load = psutil.getloadavg()[0]
     results = run(options.seconds, options.model) | {"load_before": load}
     for name, value in results.items():
         print(f"{name:26}{value:>12.2f}" if isinstance(value, float) else f"{name:26}{value:>12}")
-    if options.json:
-        with options.json.open("a") as file:
-            file.write(json.dumps({"benchmark": "live_demo", "results": results}) + "\n")
+    write_json(options.json, "live_demo", {"results": results})
     sys.exit(results["exit_code"] != 0 or results["deadlines_missed"] > 0)
 
 

@@ -6,12 +6,12 @@ python benchmarks/packets.py [--frames 2000] [--json FILE]
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter_ns
 
 import numpy as np
+from measure import percentiles, show, write_json
 from numpy.typing import NDArray
 from pythonosc.osc_bundle_builder import IMMEDIATELY, OscBundleBuilder
 from pythonosc.osc_message_builder import OscMessageBuilder
@@ -57,13 +57,13 @@ def build_with_python_osc(frame: Frame, offsets_m: NDArray[np.float32]) -> bytes
 
 
 def microseconds(work: Callable[[Frame], object], frames: list[Frame]) -> dict[str, float]:
-    """Time `work` on each frame; p50, p99 and max in us."""
+    """Time `work` on each frame; percentiles in us."""
     costs = []
     for frame in frames:
         start = perf_counter_ns()
         work(frame)
         costs.append((perf_counter_ns() - start) / 1000)
-    return {"p50": float(np.median(costs)), "p99": float(np.percentile(costs, 99)), "max": max(costs)}
+    return percentiles(costs)
 
 
 def patching(sink: PacketSink) -> Callable[[Frame], object]:
@@ -77,7 +77,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=2000)
-    parser.add_argument("--json", type=Path, help="append the results as one JSON line")
+    parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
     frames = [make_frame(number) for number in range(options.frames)]
     offsets = rest_offsets_m()
@@ -90,12 +90,8 @@ def main() -> None:
         "osc, template: patch": microseconds(patching(osc), frames),
         "osc, axes and values in Python": microseconds(osc.values, frames),
     }
-    print(f"{'us per frame':34}{'p50':>9}{'p99':>9}{'max':>9}")
-    for name, row in results.items():
-        print(f"{name:34}{row['p50']:9.1f}{row['p99']:9.1f}{row['max']:9.1f}")
-    if options.json:
-        with options.json.open("a") as file:
-            file.write(json.dumps({"benchmark": "packets", "unit": "us", "results": results}) + "\n")
+    show("us per frame", results)
+    write_json(options.json, "packets", {"unit": "us", "seed": 0, "results": results})
 
 
 if __name__ == "__main__":

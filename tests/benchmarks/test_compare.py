@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare import read_positions, run
+from compare import judge, read_positions, run
 
 POSITIONS = np.arange(2 * 72, dtype=np.float32)
 
@@ -42,3 +42,15 @@ def test_the_command_is_given_the_song_and_the_output(tmp_path: Path) -> None:
     code = "import sys, shutil; shutil.copy(sys.argv[1], sys.argv[2])"
     assert run(f"{sys.executable} -c '{code}' {{song}} {{output}}", song, output) > 0
     assert output.read_text() == "la"
+
+
+def test_a_dance_at_half_the_frame_rate_is_as_much_on_the_beat() -> None:
+    seconds = np.arange(600) / 60.0
+    positions = np.zeros((600, 24, 3))
+    positions[:, :, 0] = np.sin(2 * np.pi * seconds)[:, None]  # stands still twice a second
+    beats_s = np.arange(0.75, 9.0, 0.5)
+    full = judge(positions, beats_s * 60.0, 60.0)
+    half = judge(positions[::2], beats_s * 30.0, 30.0)
+    assert full["beat_align"] > 0.9
+    assert half["beat_align"] > 0.9
+    assert half["beat_align_random_phase"] == pytest.approx(full["beat_align_random_phase"], abs=0.05)
