@@ -22,7 +22,7 @@ def add_backend_option(group: argparse._ArgumentGroup) -> None:
         "--backend",
         default="auto",
         metavar="NAME",
-        help="auto (default), cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native, torch (docs/live.md)",
+        help="auto (default), cpu, cuda, tensorrt, tensorrt-rtx, tensorrt-native, torch",
     )
 
 

@@ -52,7 +52,7 @@ def live_parser() -> argparse.ArgumentParser:
     run.add_argument("--telemetry", metavar="FILE", help="JSON lines, one a second")
     run.add_argument("--json", action="store_true", help="print JSON lines instead of the status line")
     run.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    run.add_argument("--no-color", action="store_true", help="no colours in the status line")
+    run.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)  # in the status line
     return parser
 
 
