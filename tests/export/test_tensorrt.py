@@ -4,6 +4,7 @@ import importlib.util
 
 import pytest
 import torch
+from onnx import TensorProto, helper
 
 from bailando.engine import tensorrt_library
 from bailando.errors import ExportError
@@ -44,6 +45,15 @@ def test_without_a_gpu_the_bundle_says_that_its_engines_were_not_run(exported: E
     not_run = {"not_run": "no GPU"}
     engines = exported.bundle.manifest.validation["engines"]
     assert engines == {"gpt_step": not_run, "decoder_step": not_run}
+
+
+@needs_tensorrt_rtx
+def test_graph_with_a_free_batch_is_built_for_one_dancer() -> None:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "twice", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    (engine,) = build_engines({"twice": model}, ("8.9",))
+    assert engine.data
 
 
 @needs_tensorrt_rtx
