@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -178,6 +179,32 @@ def test_each_destination_reads_its_own_values(inbox: Receiver) -> None:
     output.start()
     finish(output)
     assert [struct.unpack(">f", data)[0] for data in inbox.waiting()] == [0.5, 1.5, 2.5]
+
+
+def test_frames_leave_while_the_interpreter_is_held(output: OutputThread) -> None:
+    output.start()
+    output.push(0, now_ns(), [0.0, 0.0])
+    wait_until(lambda: output.counters()["frames"] > 0)
+    ticks, over = [0], threading.Event()
+
+    def tick() -> None:
+        while not over.is_set():
+            ticks[0] += 1
+
+    other = threading.Thread(target=tick)
+    other.start()
+    wait_until(lambda: ticks[0] > 0)
+    frames_before, ticks_before, started_ns = output.counters()["frames"], ticks[0], now_ns()
+    assert 7**600_000  # one operation of the interpreter, during which no other thread of Python runs
+    held_ns, ticks_held = now_ns() - started_ns, ticks[0] - ticks_before
+    sent = output.counters()["frames"] - frames_before
+    ticks_before = ticks[0]
+    time.sleep(held_ns / 1e9)
+    ticks_free = ticks[0] - ticks_before
+    over.set()
+    other.join()
+    assert ticks_held < 0.5 * ticks_free
+    assert sent > 0.5 * held_ns / PERIOD_NS
 
 
 def test_lateness_histogram_counts_every_frame(output: OutputThread) -> None:
