@@ -1,24 +1,36 @@
-"""Accuracy of the online beat tracker: click tracks, tempo changes, songs and songs with tempo changes.
+"""Beat trackers on the same music: ours online, librosa's offline, and others, as programs.
 
-Usage: python benchmarks/beats.py [FOLDER ...] [--seconds 60] [--limit N]
+python benchmarks/beats.py [FOLDER ...] [--seconds 60] [--limit N] [--tracker 'NAME=COMMAND {song}']
+    [--each] [--json FILE]
 
-Clicks have known beats. Of the songs in the folders the reference is librosa's offline tracker, which
-sees the whole song and still errs (it prefers 2/3 of a fast tempo); for made-to-loop songs of constant tempo
-a second reference is fitted: the grid with a whole number of beats per loop that the onsets agree with
-best. Warped songs are sped up and slowed down by resampling, and the grid with them.
+Clicks have known beats. Of songs (by default the demo song) the reference is the grid with a whole number of
+beats that the onsets agree with best, which holds for made-to-loop songs of constant tempo; warped songs are
+sped up and slowed down by resampling, and the grid with them. librosa's tracker sees the whole song. aubio
+and BeatNet are run where they are installed; any other program takes a command that prints the beats of a WAV
+file, in seconds, one a line. The first correct beat is the first of four in a row within 70 ms; how long one
+waits for it says something of online trackers only.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import shlex
+import subprocess
+import sys
+import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import librosa
 import mir_eval
 import numpy as np
+import soundfile
+from measure import show, write_json
+from numpy.typing import NDArray
+from trackers import installed
 
 from bailando.music.audio import load_mono
 from bailando.music.features import FeatureExtractor, FeatureSpec, beat_times
@@ -28,6 +40,18 @@ RATE = SPEC.sample_rate_hz
 WINDOW_S = 0.07
 GRID_HOP = 160
 SUFFIXES = {".ogg", ".wav", ".flac", ".mp3"}
+DEMO = Path(__file__).parents[1] / "bailando" / "assets" / "demo" / "demo.ogg"
+Array = NDArray[Any]
+Tracker = Callable[[Array], Array]
+
+
+class Case(NamedTuple):
+    """Music and its beats, seconds."""
+
+    kind: str
+    name: str
+    samples: Array
+    beats_s: Array
 
 
 class Score(NamedTuple):
@@ -40,7 +64,7 @@ class Score(NamedTuple):
     first_s: float
 
 
-def score(reference: np.ndarray, beats: np.ndarray) -> Score:
+def score(reference: Array, beats: Array) -> Score:
     """Compare beat times; the first five seconds count only for the time to the first correct beats."""
     late_reference, late = mir_eval.beat.trim_beats(reference), mir_eval.beat.trim_beats(beats)
     with warnings.catch_warnings():
@@ -58,7 +82,7 @@ def score(reference: np.ndarray, beats: np.ndarray) -> Score:
     )
 
 
-def clicks(bpm_at: Callable[[float], float], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def clicks(bpm_at: Callable[[float], float], seconds: float) -> tuple[Array, Array]:
     """Return a click track and the times of its clicks."""
     beats, moment = [], 0.3
     while moment < seconds:
@@ -69,7 +93,7 @@ def clicks(bpm_at: Callable[[float], float], seconds: float) -> tuple[np.ndarray
     )
 
 
-def fitted_grid(samples: np.ndarray) -> np.ndarray:
+def fitted_grid(samples: Array) -> Array:
     """Return the constant grid with whole beats per loop that fits the onsets best."""
     duration = len(samples) / RATE
     options = {"y": samples, "sr": RATE, "hop_length": GRID_HOP, "n_fft": SPEC.n_fft}
@@ -87,7 +111,7 @@ def fitted_grid(samples: np.ndarray) -> np.ndarray:
     return (np.arange(int(duration * rate)) + start) / rate
 
 
-def warp(samples: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def warp(samples: Array, grid: Array) -> tuple[Array, Array]:
     """Play the song at 0.9, 1.1 and 1.0 times its speed in turn, 20 s each."""
     speeds = np.array([0.9, 1.1, 1.0])
     source = np.concatenate([[0.0], np.cumsum(20.0 * speeds)])
@@ -98,77 +122,106 @@ def warp(samples: np.ndarray, grid: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return warped[: int(np.searchsorted(position, len(samples)))], np.interp(inside, source, [0, 20, 40, 60])
 
 
-def row(name: str, scores: Score) -> None:
-    """Print one line."""
-    accuracy = f"{scores.f_measure:7.2f}{scores.cml_t:7.2f}{scores.aml_t:7.2f}"
-    print(f"{name:<44}{accuracy}{scores.offset_ms:10.1f}{scores.first_s:9.1f}", flush=True)
-
-
-def mean_row(name: str, scores: list[Score]) -> None:
-    """Print the mean of some lines."""
-    if scores:
-        row(f"mean of {len(scores)}: {name}", Score(*np.nanmean(np.array(scores), axis=0)))
-
-
-def click_table(track: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Steady clicks, steps and ramps of tempo."""
+def click_cases() -> list[Case]:
+    """Return steady clicks, steps and ramps of tempo."""
     tempi = (70, 80, 90, 100, 110, 120, 128, 140, 150, 160, 174, 180)
-    cases: dict[str, tuple[Callable[[float], float], float]] = {
+    tempo_at: dict[str, tuple[Callable[[float], float], float]] = {
         f"clicks {bpm} bpm": (lambda _, bpm=bpm: bpm, 30.0) for bpm in tempi
     }
-    cases["step 100 > 140 bpm at 20 s"] = (lambda s: 100 if s < 20 else 140, 50.0)
-    cases["step 140 > 90 bpm at 20 s"] = (lambda s: 140 if s < 20 else 90, 50.0)
-    cases["step 120 > 126 bpm at 20 s"] = (lambda s: 120 if s < 20 else 126, 50.0)
-    cases["ramp 90 > 150 bpm in 60 s"] = (lambda s: 90 + s, 60.0)
-    cases["ramp 160 > 100 bpm in 60 s"] = (lambda s: 160 - s, 60.0)
-    scores = []
-    for name, (bpm_at, seconds) in cases.items():
-        samples, beats = clicks(bpm_at, seconds)
-        scores.append(score(beats, track(samples)))
-        row(name, scores[-1])
-    mean_row("clicks", scores)
+    tempo_at["step 100 > 140 bpm at 20 s"] = (lambda s: 100 if s < 20 else 140, 50.0)
+    tempo_at["step 140 > 90 bpm at 20 s"] = (lambda s: 140 if s < 20 else 90, 50.0)
+    tempo_at["step 120 > 126 bpm at 20 s"] = (lambda s: 120 if s < 20 else 126, 50.0)
+    tempo_at["ramp 90 > 150 bpm in 60 s"] = (lambda s: 90 + s, 60.0)
+    tempo_at["ramp 160 > 100 bpm in 60 s"] = (lambda s: 160 - s, 60.0)
+    return [Case("clicks", name, *clicks(*how)) for name, how in tempo_at.items()]
 
 
-def song_table(songs: list[Path], seconds: float, track: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Songs against both references, and warped songs against their grid."""
-    by_librosa, by_grid, warped_scores, librosa_by_grid = [], [], [], []
+def song_cases(songs: Sequence[Path], seconds: float) -> Iterator[Case]:
+    """Yield songs with their grid, and warped songs with theirs."""
     for path in songs:
         whole = load_mono(path, RATE)
-        _, reference = librosa.beat.beat_track(y=whole, sr=RATE, hop_length=256, units="time", trim=False)
         grid = fitted_grid(whole)
         samples = whole[: round(seconds * RATE)]
-        beats = track(samples)
-        end = len(samples) / RATE
-        by_librosa.append(score(reference[reference < end], beats))
-        by_grid.append(score(grid[grid < end], beats))
-        librosa_by_grid.append(score(grid, reference))
-        warped, warped_grid = warp(whole, grid)
-        warped_scores.append(score(warped_grid, track(warped)))
-        row(f"{path.stem[:32]} (grid)", by_grid[-1])
-        row(f"{path.stem[:32]} (warped)", warped_scores[-1])
-    mean_row("songs, grid", by_grid)
-    mean_row("songs, librosa", by_librosa)
-    mean_row("warped songs, grid", warped_scores)
-    mean_row("librosa offline, grid", librosa_by_grid)
+        yield Case("songs", path.stem, samples, grid[grid < len(samples) / RATE])
+        yield Case("warped songs", path.stem, *warp(whole, grid))
+
+
+def ours(samples: Array) -> Array:
+    """Return the beats of our tracker, which hears the music as it comes."""
+    return beat_times(FeatureExtractor(SPEC).extract(samples), SPEC)
+
+
+def offline_librosa(samples: Array) -> Array:
+    """Return the beats of librosa's tracker, which sees the whole song."""
+    return np.asarray(
+        librosa.beat.beat_track(y=samples, sr=RATE, hop_length=256, units="time", trim=False)[1]
+    )
+
+
+def program(command: str) -> Tracker:
+    """Return a tracker that runs a command on a WAV file and reads the beats it prints."""
+
+    def track(samples: Array) -> Array:
+        with tempfile.TemporaryDirectory() as folder:
+            song = Path(folder) / "song.wav"
+            soundfile.write(song, samples, RATE, subtype="PCM_16")
+            words = [word.format(song=song) for word in shlex.split(command)]
+            printed = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        return np.array([float(line) for line in printed.split()])
+
+    return track
+
+
+def trackers(commands: Sequence[str]) -> dict[str, Tracker]:
+    """Return the trackers to compare: ours, librosa's, those installed and those asked for by command."""
+    script = Path(__file__).with_name("trackers.py")
+    run = f"{shlex.quote(sys.executable)} {shlex.quote(str(script))}"
+    others = [f"{name}={run} {name} {{song}}" for name in installed()] + list(commands)
+    named = {name: program(command) for name, _, command in (other.partition("=") for other in others)}
+    return {"ours, online": ours, "librosa, offline": offline_librosa, **named}
+
+
+def means(scores: Mapping[str, Sequence[Score]]) -> dict[str, dict[str, float]]:
+    """Return the mean of each tracker's scores by name of the score; what was never found is left out."""
+    rows = {}
+    for name, values in scores.items():
+        table = np.array(values)
+        found = np.isfinite(table).any(axis=0)
+        average = np.nanmean(np.where(found, table, 0.0), axis=0)
+        rows[name] = {
+            field: float(value) if known else float("nan")
+            for field, value, known in zip(Score._fields, average, found, strict=True)
+        }
+    return rows
 
 
 def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="*", type=Path, help="folders of songs")
+    """Print a table for each kind of music."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folders", nargs="*", type=Path, help="folders of songs; default: the demo song")
     parser.add_argument("--seconds", type=float, default=60.0, help="how much of each song to track")
-    parser.add_argument("--limit", type=int, default=None, help="at most this many songs per folder")
+    parser.add_argument("--limit", type=int, help="at most this many songs per folder")
+    parser.add_argument("--tracker", action="append", default=[], help="NAME=COMMAND with {song}")
+    parser.add_argument("--each", action="store_true", help="print each song's scores as well")
+    parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
-    extractor = FeatureExtractor(SPEC)
-
-    def track(samples: np.ndarray) -> np.ndarray:
-        return beat_times(extractor.extract(samples), SPEC)
-
-    print(f"{'':<44}{'F':>7}{'CMLt':>7}{'AMLt':>7}{'offset ms':>10}{'first s':>9}")
-    click_table(track)
+    songs = [DEMO] if not options.folders else []
     for folder in options.folders:
-        songs = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)[: options.limit]
-        song_table(songs, options.seconds, track)
+        songs += sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES)[: options.limit]
+    compared = trackers(options.tracker)
+    scores: dict[str, dict[str, list[Score]]] = {}
+    for case in itertools.chain(click_cases(), song_cases(songs, options.seconds)):
+        found = {name: score(case.beats_s, track(case.samples)) for name, track in compared.items()}
+        for name, values in found.items():
+            scores.setdefault(case.kind, {}).setdefault(name, []).append(values)
+        if options.each:
+            show(f"{case.name} ({case.kind})", {name: values._asdict() for name, values in found.items()})
+    results = {kind: means(of_kind) for kind, of_kind in scores.items()}
+    for kind, rows in results.items():
+        show(f"{kind}, mean of {len(next(iter(scores[kind].values())))}", rows)
+    write_json(options.json, "beats", {"songs": [song.name for song in songs], "results": results})
 
 
 if __name__ == "__main__":
