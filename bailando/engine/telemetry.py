@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
@@ -13,6 +16,9 @@ from bailando.errors import OutputError
 
 _BUCKETS_PER_OCTAVE = 16
 _OCTAVES = 40
+_NO_LIMIT = 1000
+_SLEW_WORTH_A_WORD_MS = 0.1
+_COLOR = re.compile(r"\x1b\[\d+m")
 
 
 class LatencyHistogram:
@@ -158,10 +164,11 @@ class StatusPrinter:
         if self._as_json:
             self._write(status.to_json() + "\n")
         elif self._is_terminal:
-            self._write(f"\r\x1b[2K{status_line(status, self._color)}")
+            width = shutil.get_terminal_size().columns - 1
+            self._write(f"\r\x1b[2K{status_line(status, self._color, width)}")
             self._open_line = True
         else:
-            self._write(status_line(status) + "\n")
+            self._write(status_line(status, width=_NO_LIMIT) + "\n")
 
     def close(self) -> None:
         """Leave the rewritten line as it is and begin a new one."""
@@ -177,8 +184,8 @@ class StatusPrinter:
             self._open_line = False  # nobody reads any more; the show goes on
 
 
-def status_line(status: Status, color: bool = False) -> str:
-    """Return the status as one line of at most 100 columns."""
+def status_line(status: Status, color: bool = False, width: int = 100) -> str:
+    """Return the status as one line; of the counters that are not zero as many as `width` columns hold."""
     beat = "●" if status.phase < 0.25 else "○"
     bars = round(min(max(status.level, 0.0), 1.0) * 8)
     level = "▮" * bars + "▯" * (8 - bars)
@@ -188,14 +195,35 @@ def status_line(status: Status, color: bool = False) -> str:
         level = f"\x1b[32m{level}\x1b[0m"
         late = f"\x1b[31m{late}\x1b[0m" if status.late_frames else late
     minutes, seconds = divmod(int(status.time_s), 60)
-    faults = status.reconnects + status.backend_restarts + status.skipped_songs
-    state = "  no device" if not status.connected else "  idle" if status.idle else ""
-    state += f"  faults {faults}" if faults else ""
-    return (
+    line = (
         f"{minutes}:{seconds:02d}  {status.fps:4.1f} fps  "
         f"latency p50 {status.latency_p50_ms:.0f} p99 {status.latency_p99_ms:.0f} ms  "
-        f"{status.bpm:5.1f} bpm {beat}  level {level}  {late}{state}"
+        f"{status.bpm:5.1f} bpm {beat}  level {level}  {late}"
     )
+    used = len(_COLOR.sub("", line))
+    for word in _counter_words(status):
+        if used + 2 + len(word) > width:
+            return line + " …"[: max(0, width - used)]
+        line, used = f"{line}  {word}", used + 2 + len(word)
+    return line
+
+
+def _counter_words(status: Status) -> list[str]:
+    """Return state and counters that are worth a word, the gravest first."""
+    words = ["no device"] if not status.connected else ["idle"] if status.idle else []
+    counters = {
+        "reconnects": status.reconnects,
+        "restarts": status.backend_restarts,
+        "dropped": status.dropped_frames + status.send_errors,
+        "overrun": status.lost_samples,
+        "extrapolated": status.extrapolated_frames,
+        "late tokens": status.late_tokens,
+        "skipped": status.skipped_songs,
+    }
+    words += [f"{name} {count}" for name, count in counters.items() if count]
+    if abs(status.clock_slew_ms) >= _SLEW_WORTH_A_WORD_MS:
+        words.append(f"slew {status.clock_slew_ms:+.1f} ms")
+    return words
 
 
 class TelemetryFile:
@@ -209,7 +237,7 @@ class TelemetryFile:
 
     def __init__(self, path: str | Path) -> None:
         try:
-            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115  # closed by close()
+            self._file = io.TextIOWrapper(io.FileIO(path, "w"), encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"cannot write telemetry to {path} ({error.strerror}); check the path"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,6 +73,34 @@ def test_status_line_tells_what_matters_in_a_hundred_columns() -> None:
         assert part in line
 
 
+def test_status_line_names_every_counter_that_is_not_zero() -> None:
+    shaken = replace(
+        STATUS,
+        reconnects=1,
+        backend_restarts=2,
+        dropped_frames=3,
+        send_errors=4,
+        lost_samples=5,
+        extrapolated_frames=6,
+        late_tokens=7,
+        skipped_songs=8,
+        clock_slew_ms=-1.26,
+    )
+    counted = "reconnects 1  restarts 2  dropped 7  overrun 5  extrapolated 6  late tokens 7  skipped 8"
+    assert status_line(shaken, width=300).endswith(f"late 2  {counted}  slew -1.3 ms")
+    assert "idle" in status_line(replace(STATUS, idle=True))
+    assert "no device" in status_line(replace(STATUS, connected=False))
+
+
+@pytest.mark.parametrize("width", [79, 80, 100, 160])
+@pytest.mark.parametrize("color", [False, True])
+def test_counters_that_do_not_fit_are_left_out(width: int, color: bool) -> None:
+    shaken = replace(STATUS, reconnects=12345, backend_restarts=12345, lost_samples=12345)
+    line = re.sub(r"\x1b\[\d+m", "", status_line(shaken, color, width))
+    assert len(line) <= width
+    assert line.endswith("…") == (width < 160)
+
+
 def test_terminal_line_is_rewritten_and_left_at_the_end() -> None:
     terminal = Terminal()
     printer = StatusPrinter(terminal, color=False)
@@ -89,7 +118,7 @@ def test_colour_appears_on_terminals_only() -> None:
     for stream in (terminal, file):
         StatusPrinter(stream).show(STATUS)
     assert "\x1b[31mlate 2" in terminal.getvalue()
-    assert file.getvalue() == status_line(STATUS) + "\n"
+    assert file.getvalue() == status_line(STATUS, width=200) + "\n"
 
 
 def test_reader_that_went_away_does_not_stop_the_show() -> None:
