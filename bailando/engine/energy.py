@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from bailando.motion.pose import CONTACTS, TURN, VELOCITY
 MAX_ENERGY = 2.0
 _TIME_CONSTANT_FRAMES = 120.0
 _MAX_CHANGE_PER_FRAME = 1.0 / 45.0
-_GAIN = np.float32(1.0 - math.exp(-1.0 / _TIME_CONSTANT_FRAMES))
+_GAIN = 1.0 - math.exp(-1.0 / _TIME_CONSTANT_FRAMES)
 
 Float32Array = NDArray[np.float32]
 
@@ -84,9 +85,16 @@ def scale_energy(
 
 def _running_mean(channels: Float32Array, before: Float32Array | None) -> Float32Array:
     """Return the exponential mean at each frame, (T, C)."""
-    mean = channels[0] if before is None else before
-    means = np.empty_like(channels)
-    for frame, values in enumerate(channels):
-        mean = mean + _GAIN * (values - mean)
-        means[frame] = mean
+    weights = _mean_weights(len(channels))
+    means: Float32Array = weights[:, 1:] @ channels
+    means += weights[:, :1] * (channels[0] if before is None else before)
     return means
+
+
+@lru_cache(maxsize=8)
+def _mean_weights(frames: int) -> Float32Array:
+    """Weights (T, 1 + T) of the mean before and of each frame in the exponential means."""
+    left = 1.0 - _GAIN
+    age = np.arange(frames)[:, None] - np.arange(frames)
+    weights = np.where(age >= 0, _GAIN * left ** np.maximum(age, 0), 0.0)
+    return np.hstack([left ** np.arange(1, frames + 1)[:, None], weights]).astype(np.float32)

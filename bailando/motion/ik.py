@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bailando.motion.rotations import cross, inverse, multiply, orthogonal, rotate
+from bailando.motion.rotations import cross, dot, inverse, lengths, multiply, orthogonal, rotate
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -81,16 +81,16 @@ def solve_legs(legs: Legs, ankles: Array, toes: Array, tip: Array, floor: bool) 
 def _place_knees(legs: Legs, ankles: Array) -> tuple[Array, Array]:
     """Positions of knees and ankles, each (..., 3)."""
     hip, knee, ankle = (legs.positions[..., joint, :] for joint in range(3))
-    thigh, shin = _length(knee - hip), _length(ankle - knee)
+    thigh, shin = lengths(knee - hip), lengths(ankle - knee)
     line, wanted = ankle - hip, ankles - hip
-    was, distance = _length(line), _length(wanted)
+    was, distance = lengths(line), lengths(wanted)
     far = _soft_reach(distance, was, thigh + shin)
     far = np.maximum(far, np.abs(thigh - shin) + 0.02)
     way = wanted / np.maximum(distance, 1e-6)
     old_way = line / np.maximum(was, 1e-6)
     pole = rotate(_arc(old_way, way), _knee_pole(legs, old_way))
-    pole = pole - way * np.sum(pole * way, axis=-1, keepdims=True)
-    pole = pole / np.maximum(_length(pole), 1e-9)
+    pole = pole - way * dot(pole, way)
+    pole = pole / np.maximum(lengths(pole), 1e-9)
     along = (thigh * thigh - shin * shin + far * far) / (2 * far)
     aside = np.sqrt(np.maximum(thigh * thigh - along * along, 0))
     new_knee = hip + way * along + pole * aside
@@ -102,12 +102,12 @@ def _place_knees(legs: Legs, ankles: Array) -> tuple[Array, Array]:
 def _knee_pole(legs: Legs, way: Array) -> Array:
     """Direction (..., 3) at right angles to the leg's line to which the knee bends."""
     bend = legs.positions[..., 1, :] - legs.positions[..., 0, :]
-    bend = bend - way * np.sum(bend * way, axis=-1, keepdims=True)
+    bend = bend - way * dot(bend, way)
     forward = rotate(legs.rotations[..., 0, :], np.array([0.0, 0, 1]))
-    forward = forward - way * np.sum(forward * way, axis=-1, keepdims=True)
-    straight = np.exp(-np.square(_length(bend) / _STRAIGHT_M))
+    forward = forward - way * dot(forward, way)
+    straight = np.exp(-np.square(lengths(bend) / _STRAIGHT_M))
     pole = bend + 0.5 * _STRAIGHT_M * straight * forward
-    size = _length(pole)
+    size = lengths(pole)
     unit: Array = pole / np.maximum(size, 1e-6)
     return unit if size.min() > 1e-6 else np.where(size > 1e-6, unit, orthogonal(way))
 
@@ -128,14 +128,14 @@ def _place_toes(ankle: Array, target: Array, bone: Array) -> Array:
 
 def _with_height(way: Array, height: Array, bone: Array) -> Array:
     """Vector as long as `bone` that rises by `height` and lies along `way` on the floor."""
-    length = _length(bone)
+    length = lengths(bone)
     flat = way * np.array([1.0, 0, 1])
-    size = _length(flat)
+    size = lengths(flat)
     fallback = bone * np.array([1.0, 0, 1])
     flat = np.where(size > 1e-6, flat, fallback)
     rise = np.clip(height[..., None], -length, length)
     reach = np.sqrt(np.maximum(length * length - rise * rise, 0))
-    result: Array = flat * (reach / np.maximum(_length(flat), 1e-9))
+    result: Array = flat * (reach / np.maximum(lengths(flat), 1e-9))
     result[..., 1] = rise[..., 0]
     return result
 
@@ -152,13 +152,7 @@ def _lift_tips(rotations: Array, heights: Array, tip: Array) -> Array:
 
 def _arc(start: Array, end: Array) -> Array:
     """`rotations.shortest_arc` for bones, which never turn right round: a third of its time."""
-    w = _length(start) * _length(end) + np.sum(start * end, axis=-1, keepdims=True)
+    w = lengths(start) * lengths(end) + dot(start, end)
     q = np.concatenate([cross(start, end), np.maximum(w, 1e-9)], axis=-1)
-    unit: Array = q / _length(q)
+    unit: Array = q / lengths(q)
     return unit
-
-
-def _length(vectors: Array) -> Array:
-    """Lengths (..., 1)."""
-    length: Array = np.sqrt(np.sum(vectors * vectors, axis=-1, keepdims=True))
-    return length

@@ -8,15 +8,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from bailando.motion.rotations import FloatArray, product_matrix, to_matrix
+from bailando.motion.rotations import FloatArray, product_matrix, rotate
 from bailando.motion.skeleton import Skeleton
 
 
 class _Tree(NamedTuple):
     """What of a skeleton can be computed once."""
 
-    levels: tuple[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], ...]
-    """Per depth from 1 on: joints and their parents."""
+    levels: tuple[tuple[npt.NDArray[np.intp] | slice, npt.NDArray[np.intp]], ...]
+    """Per depth from 1 on: joints (a slice where they follow each other) and their parents."""
     parents: npt.NDArray[np.intp]
     chains: FloatArray
     """(J, J) float32: 1 where the column's bone leads to the row's joint."""
@@ -32,10 +32,12 @@ def _tree(skeleton: Skeleton) -> _Tree:
             depth[joint] = depth[parent] + 1
             chains[joint] += chains[parent]
     chains[:, 0] = 0  # the root's own place is given, not an offset
-    levels = []
+    levels: list[tuple[npt.NDArray[np.intp] | slice, npt.NDArray[np.intp]]] = []
     for level in range(1, max(depth) + 1):
-        joints = np.array([joint for joint, d in enumerate(depth) if d == level])
-        levels.append((joints, np.array([skeleton.parents[joint] for joint in joints])))
+        joints = [joint for joint, d in enumerate(depth) if d == level]
+        together = joints[-1] - joints[0] + 1 == len(joints)
+        place = slice(joints[0], joints[-1] + 1) if together else np.array(joints)
+        levels.append((place, np.array([skeleton.parents[joint] for joint in joints])))
     parents = np.maximum(np.array(skeleton.parents), 0)
     return _Tree(tuple(levels), parents, chains, skeleton.offsets)
 
@@ -46,7 +48,7 @@ def global_rotations(skeleton: Skeleton, rotations: FloatArray) -> FloatArray:
     world: FloatArray = np.empty_like(rotations)
     world[..., 0, :] = rotations[..., 0, :]
     for joints, parents in _tree(skeleton).levels:
-        above = world[..., parents, None, :]
+        above = world.take(parents, axis=-2)[..., None, :]
         world[..., joints, :] = (above @ products[..., joints, :, :])[..., 0, :]
     return world
 
@@ -83,8 +85,7 @@ def forward_kinematics(
     """
     tree = _tree(skeleton)
     world = global_rotations(skeleton, rotations)
-    frames = to_matrix(world)[..., tree.parents, :, :]
-    bones = (frames @ tree.offsets.astype(rotations.dtype)[:, :, None])[..., 0]
+    bones = rotate(world.take(tree.parents, axis=-2), tree.offsets.astype(rotations.dtype))
     positions: FloatArray = tree.chains.astype(rotations.dtype) @ bones
     positions += root_position.astype(rotations.dtype)[..., None, :]
     return positions, world

@@ -6,6 +6,7 @@ Rotations act on column vectors; `multiply(a, b)` applies b first. Angles are ra
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,37 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
+
+def _in_both_types(values: npt.ArrayLike) -> dict[np.dtype[Any], FloatArray]:
+    """A constant as float32 and as float64, by type: converting it costs more than using it."""
+    return {np.dtype(kind): np.asarray(values, kind) for kind in (np.float32, np.float64)}
+
+
+def _outer_of_columns() -> npt.NDArray[np.float64]:
+    """Weights (9, 16) of the matrix's entries in four times q·qᵀ, but for the 1 of its diagonal."""
+    weights = np.zeros((3, 3, 4, 4))  # of the entry in row j of column i
+    for row in range(4):
+        for axis in range(3):
+            weights[axis, axis, row, row] = 1 if row in (axis, 3) else -1
+    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
+        for one, other in ((i, j), (j, i)):
+            weights[i, j, one, other] = weights[j, i, one, other] = 1
+        for one, other in ((k, 3), (3, k)):
+            weights[i, j, one, other], weights[j, i, one, other] = 1, -1
+    return weights.reshape(9, 16)
+
+
 _EPSILON = 1e-8
-_YZX, _ZXY = np.array([1, 2, 0]), np.array([2, 0, 1])
+# A cross product is the first three of the products of these components less the last three.
+_CROSS_LEFT, _CROSS_RIGHT = np.array([1, 2, 0, 2, 0, 1]), np.array([2, 0, 1, 1, 2, 0])
 _AXES = {"X": 0, "Y": 1, "Z": 2}
 # Row i lists which component of b, with which sign, meets component i of a in a·b (xyzw).
 _PRODUCT_INDEX = np.array([[3, 2, 1, 0], [2, 3, 0, 1], [1, 0, 3, 2], [0, 1, 2, 3]])
-_PRODUCT_SIGN = np.array([[1, -1, 1, -1], [1, 1, -1, -1], [-1, 1, 1, -1], [1, 1, 1, 1]], np.float32)
+_PRODUCT_SIGN = _in_both_types([[1, -1, 1, -1], [1, 1, -1, -1], [-1, 1, 1, -1], [1, 1, 1, 1]])
+_CONJUGATE = _in_both_types([-1, -1, -1, 1])
+# Four times the outer product q·qᵀ (16, row by row) follows linearly from a rotation's columns (9).
+_OUTER_OF_COLUMNS = _in_both_types(_outer_of_columns())
+_OUTER_CONSTANT = _in_both_types(np.eye(4).ravel())
 
 
 def identity(shape: tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> FloatArray:
@@ -30,35 +56,42 @@ def identity(shape: tuple[int, ...] = (), dtype: npt.DTypeLike = np.float64) -> 
 
 def normalize(q: FloatArray) -> FloatArray:
     """Quaternions of length 1; those of length (nearly) 0 become the identity."""
-    length = np.linalg.norm(q, axis=-1, keepdims=True)
-    unit: FloatArray = np.where(length > _EPSILON, q / np.maximum(length, _EPSILON), identity(dtype=q.dtype))
-    return unit
+    length = lengths(q)
+    unit: FloatArray = q / np.maximum(length, _EPSILON)
+    return (
+        unit
+        if length.min(initial=1.0) > _EPSILON
+        else np.where(length > _EPSILON, unit, identity(dtype=q.dtype))
+    )
+
+
+def lengths(vectors: FloatArray) -> FloatArray:
+    """Lengths (..., 1) of vectors (..., n)."""
+    length: FloatArray = np.sqrt(dot(vectors, vectors))
+    return length
+
+
+def dot(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Scalar products (..., 1) of vectors (..., n): one call where a product and a sum are three."""
+    product: FloatArray = np.vecdot(a, b)[..., None]
+    return product
 
 
 def product_matrix(b: FloatArray) -> FloatArray:
     """Matrices M (..., 4, 4) with `a @ M == multiply(a, b)` for row vectors a."""
-    matrix: FloatArray = b[..., _PRODUCT_INDEX] * _PRODUCT_SIGN.astype(b.dtype)
+    matrix: FloatArray = b.take(_PRODUCT_INDEX, axis=-1) * _PRODUCT_SIGN[b.dtype]
     return matrix
 
 
 def multiply(a: FloatArray, b: FloatArray) -> FloatArray:
     """Rotation b followed by rotation a, (..., 4); leading axes broadcast."""
-    ax, ay, az, aw = a[..., 0], a[..., 1], a[..., 2], a[..., 3]
-    bx, by, bz, bw = b[..., 0], b[..., 1], b[..., 2], b[..., 3]
-    return np.stack(
-        [
-            aw * bx + ax * bw + ay * bz - az * by,
-            aw * by - ax * bz + ay * bw + az * bx,
-            aw * bz + ax * by - ay * bx + az * bw,
-            aw * bw - ax * bx - ay * by - az * bz,
-        ],
-        axis=-1,
-    )
+    product: FloatArray = (a[..., None, :] @ product_matrix(b))[..., 0, :]
+    return product
 
 
 def inverse(q: FloatArray) -> FloatArray:
     """Inverse (conjugate) of unit quaternions."""
-    conjugate: FloatArray = q * np.array([-1, -1, -1, 1], q.dtype)
+    conjugate: FloatArray = q * _CONJUGATE[q.dtype]
     return conjugate
 
 
@@ -72,7 +105,8 @@ def rotate(q: FloatArray, vectors: FloatArray) -> FloatArray:
 
 def cross(a: FloatArray, b: FloatArray) -> FloatArray:
     """Cross product of vectors (..., 3): the numbers of np.cross in a fraction of its time."""
-    product: FloatArray = a[..., _YZX] * b[..., _ZXY] - a[..., _ZXY] * b[..., _YZX]
+    products = a.take(_CROSS_LEFT, axis=-1) * b.take(_CROSS_RIGHT, axis=-1)
+    product: FloatArray = products[..., :3] - products[..., 3:]
     return product
 
 
@@ -98,21 +132,17 @@ def from_matrix(matrix: FloatArray) -> FloatArray:
     Of the four rows of the outer product q·qᵀ, which follow linearly from the matrix, the one
     with the largest diagonal is normalised, so no small number is ever divided by.
     """
-    m = matrix
-    xx, yy, zz = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]
-    outer: FloatArray = np.empty((*m.shape[:-2], 4, 4), m.dtype)
-    outer[..., 0, 0] = 1 + xx - yy - zz
-    outer[..., 1, 1] = 1 - xx + yy - zz
-    outer[..., 2, 2] = 1 - xx - yy + zz
-    outer[..., 3, 3] = 1 + xx + yy + zz
-    outer[..., 0, 1] = outer[..., 1, 0] = m[..., 0, 1] + m[..., 1, 0]
-    outer[..., 0, 2] = outer[..., 2, 0] = m[..., 0, 2] + m[..., 2, 0]
-    outer[..., 1, 2] = outer[..., 2, 1] = m[..., 1, 2] + m[..., 2, 1]
-    outer[..., 0, 3] = outer[..., 3, 0] = m[..., 2, 1] - m[..., 1, 2]
-    outer[..., 1, 3] = outer[..., 3, 1] = m[..., 0, 2] - m[..., 2, 0]
-    outer[..., 2, 3] = outer[..., 3, 2] = m[..., 1, 0] - m[..., 0, 1]
-    best = np.argmax(np.diagonal(outer, axis1=-2, axis2=-1), axis=-1)
-    q = normalize(np.take_along_axis(outer, best[..., None, None], axis=-2)[..., 0, :])
+    columns = np.swapaxes(matrix, -1, -2)
+    return _from_columns(columns.reshape(*columns.shape[:-2], 9))
+
+
+def _from_columns(columns: FloatArray) -> FloatArray:
+    """As `from_matrix`, of the three columns one after the other, (..., 9)."""
+    outer: FloatArray = columns @ _OUTER_OF_COLUMNS[columns.dtype]
+    outer += _OUTER_CONSTANT[columns.dtype]
+    rows = outer.reshape(-1, 4, 4)
+    best = np.argmax(outer[..., ::5], axis=-1).ravel()
+    q = normalize(rows[np.arange(len(rows)), best].reshape(*columns.shape[:-1], 4))
     return np.where(q[..., 3:] < 0, -q, q)
 
 
@@ -133,18 +163,20 @@ def matrix_from_6d(six: FloatArray) -> FloatArray:
     Columns of length 0 or parallel columns are replaced by the nearest sensible axis, so the
     result is always a rotation.
     """
-    first = _unit_or(six[..., :3], np.array([1, 0, 0], six.dtype))
-    second = six[..., 3:] - np.sum(first * six[..., 3:], axis=-1, keepdims=True) * first
-    second = _unit_or(second, orthogonal(first))
-    third = np.empty_like(first)
-    for i, j, k in ((0, 1, 2), (1, 2, 0), (2, 0, 1)):
-        third[..., i] = first[..., j] * second[..., k] - first[..., k] * second[..., j]
-    return np.stack([first, second, third], axis=-1)
+    return np.stack(_columns_from_6d(six), axis=-1)
+
+
+def _columns_from_6d(six: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Columns (..., 3) of `matrix_from_6d`."""
+    first = _unit_or(six[..., :3], lambda: np.array([1, 0, 0], six.dtype))
+    second: FloatArray = six[..., 3:] - dot(first, six[..., 3:]) * first
+    second = _unit_or(second, lambda: orthogonal(first))
+    return first, second, cross(first, second)
 
 
 def from_6d(six: FloatArray) -> FloatArray:
     """Unit quaternions (..., 4), w ≥ 0, from any six numbers (see `matrix_from_6d`)."""
-    return from_matrix(matrix_from_6d(six))
+    return _from_columns(np.concatenate(_columns_from_6d(six), axis=-1))
 
 
 def orthogonal(vectors: FloatArray) -> FloatArray:
@@ -159,10 +191,11 @@ def orthogonal(vectors: FloatArray) -> FloatArray:
     return unit
 
 
-def _unit_or(vectors: FloatArray, fallback: FloatArray) -> FloatArray:
+def _unit_or(vectors: FloatArray, fallback: Callable[[], FloatArray]) -> FloatArray:
     """Unit vectors, or the fallback where the length is (nearly) 0."""
-    length = np.sqrt(np.sum(vectors * vectors, axis=-1, keepdims=True))
-    return np.where(length > 1e-6, vectors / np.maximum(length, 1e-6), fallback)
+    length = lengths(vectors)
+    unit: FloatArray = vectors / np.maximum(length, 1e-6)
+    return unit if length.min(initial=1.0) > 1e-6 else np.where(length > 1e-6, unit, fallback())
 
 
 def from_axis_angle(vectors: FloatArray) -> FloatArray:
