@@ -18,6 +18,7 @@ import pytest
 from tests.engine.pulse_server import RATE, PulseServer
 
 SO_TIMESTAMPNS = 35  # Linux
+STANDSTILL_S = 4.0
 FRAME_MESSAGE = b"/bailando/frame\0,i\0\0"
 LIVE = [sys.executable, "-m", "bailando.cli.live"]
 
@@ -126,6 +127,28 @@ def test_server_killed_and_started_again_costs_no_frame(server: PulseServer, bun
     assert len(numbers) >= back["frames"] - 1
     # Sixty a second throughout: a frame is due 16.7 ms after the one before, whatever the sound does.
     assert np.diff(got.arrivals_s).max() < 0.25
+    assert (len(numbers) - 1) / (got.arrivals_s[-1] - got.arrivals_s[0]) == pytest.approx(60.0, abs=1.5)
+
+
+def test_stream_that_stands_still_costs_no_frame(server: PulseServer, bundle_path: Path) -> None:
+    server.environment["PULSE_SOURCE"] = "first.monitor"
+    server.play(noise(60 + STANDSTILL_S), "first")
+    with FrameNumbers() as got:
+        process = live(server, bundle_path, got.port, "--audio-device", "pulse")
+        try:
+            statuses_until(process, lambda status: status["level"] > 0 and status["time_s"] > 1)
+            server.freeze()
+            time.sleep(STANDSTILL_S)
+            server.thaw()
+            statuses_until(process, lambda status: status["connected"] and not status["idle"])
+            statuses_until(process, lambda status: status["level"] > 0 and status["connected"])
+        finally:
+            server.thaw()
+            process.terminate()
+            process.communicate(timeout=20)
+    numbers = got.numbers
+    assert process.returncode == 0
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert (len(numbers) - 1) / (got.arrivals_s[-1] - got.arrivals_s[0]) == pytest.approx(60.0, abs=1.5)
 
 
