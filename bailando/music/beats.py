@@ -132,6 +132,10 @@ _BEAT_HALF_WIDTH_FRAMES = 2.5
 # Per frame: share of a cell that leaks to each neighbouring tempo, and to any tempo and phase.
 _TEMPO_LEAK = 0.012
 _RESET_LEAK = 1e-3
+# Nobody dances to each of 190 pulses a minute: between these tempi a cost sets in that grows to so many
+# nats a second, so that semiquavers of a song at 98 bpm are not its beat. Tempi below are drawn nowhere.
+_TOO_FAST_BPM = (182.0, 192.0)
+_TOO_FAST_COST = 3.0
 _LEVEL_DECAY_S = 4.0
 _MEAN_DECAY_S = 3.0
 # Another tempo must be this much likelier for this long before it is followed.
@@ -171,7 +175,10 @@ class BeatTracker:
         octaves = self._log2_tempi - np.log2(spec.centre_bpm / 60 / spec.frame_rate_hz)
         prior = np.exp(-0.5 * (octaves / spec.octave_spread) ** 2)
         self._prior = prior / prior.sum()
-        self._taps, self._weights = _advance_taps(2.0**self._log2_tempi)
+        self._taps, weights = _advance_taps(2.0**self._log2_tempi)
+        self._weights = (
+            weights * np.exp(-_cost_of_speed(spec, self._log2_tempi) / spec.frame_rate_hz)[:, None]
+        )
         self._beat_slice, self._beat_shape = _beat_window(2.0**self._log2_tempi)
         angles = 2 * np.pi * (np.arange(PHASE_BINS) - _CENTRE) / PHASE_BINS
         self._circle = np.exp(1j * angles)
@@ -286,6 +293,13 @@ class BeatTracker:
         confidence = state.confidence + _CONFIDENCE_GAIN * (trust - state.confidence)
         state = replace(state, log2_tempo=log2_tempo, phase=moved % 1.0, confidence=confidence)
         return state, moved >= 1.0
+
+
+def _cost_of_speed(spec: BeatSpec, log2_tempi: FloatArray) -> FloatArray:
+    """What each tempo pays for being too fast to dance to, nats per second."""
+    slow, fast = _TOO_FAST_BPM
+    share = np.clip((2.0**log2_tempi * 60 * spec.frame_rate_hz - slow) / (fast - slow), 0.0, 1.0)
+    return np.asarray(_TOO_FAST_COST * share * share * (3.0 - 2.0 * share))
 
 
 def _advance_taps(beats_per_frame: FloatArray) -> tuple[NDArray[np.intp], FloatArray]:

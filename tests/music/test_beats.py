@@ -66,6 +66,27 @@ def test_a_tempo_ramp_is_followed_without_a_break(bpm_per_s: float) -> None:
     assert mir_eval.beat.continuity(clicks, settled)[1] > 0.95
 
 
+def accented(bpm: float, seconds: float, between: float) -> np.ndarray:
+    """Clicks at twice the tempo, every second one of which is softer."""
+    every, main = steady_clicks(2 * bpm, seconds)[0], steady_clicks(bpm, seconds)[0]
+    return between * every + (1 - between) * main
+
+
+@pytest.mark.parametrize("between", [0.3, 0.5])
+def test_the_beat_is_counted_where_people_dance_and_not_twice_as_fast(between: float) -> None:
+    _, tempo, _ = track(accented(98.0, 20.0, between))
+    assert tempo[600:] == pytest.approx(98.0, rel=0.02)
+
+
+def test_fast_music_is_counted_steadily_at_one_level() -> None:
+    _, tempo, _ = track(accented(87.0, 30.0, 0.6))
+    settled = tempo[480:]
+    assert np.abs(np.diff(np.log2(settled))).max() < 0.1
+    assert np.median(settled) == pytest.approx(174.0, rel=0.02) or np.median(settled) == pytest.approx(
+        87.0, rel=0.02
+    )
+
+
 def test_the_song_excerpt_is_tracked_on_its_grid() -> None:
     samples = load_mono(EXCERPT, RATE)
     grid = 0.0036 + np.arange(40) * 60 / 130.0
