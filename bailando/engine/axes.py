@@ -10,6 +10,7 @@ whole skeleton, its rest offsets included, is converted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +35,25 @@ class Axes:
         """M, (3, 3): converted = M @ ours."""
         return np.eye(3, dtype=np.float32)[list(self.columns)] * self.signs[:, np.newaxis]
 
-    @property
+    @cached_property
     def columns(self) -> tuple[int, ...]:
         """For each axis of the convention the index of ours."""
         return tuple(column for column, _ in self.permutation)
 
-    @property
+    @cached_property
     def signs(self) -> NDArray[np.float32]:
         """For each axis of the convention 1 or -1, (3,)."""
         return np.array([sign for _, sign in self.permutation], dtype=np.float32)
 
-    @property
+    @cached_property
     def handedness(self) -> int:
         """det(M): 1 for right-handed conventions, -1 for left-handed ones."""
         return round(float(np.linalg.det(self.matrix)))
+
+    @cached_property
+    def rotation_signs(self) -> NDArray[np.float32]:
+        """For each part of a converted quaternion xyzw 1 or -1, (4,)."""
+        return np.append(self.signs * np.float32(self.handedness), np.float32(1.0))
 
 
 _X, _Y, _Z = 0, 1, 2
@@ -109,11 +115,11 @@ def convert_positions(
     """
     target = convention(axes)
     scale = np.float32(units_per_metre(unit or target.unit))
-    return positions.astype(np.float32)[..., target.columns] * (target.signs * scale)
+    return positions.astype(np.float32, copy=False).take(target.columns, axis=-1) * (target.signs * scale)
 
 
 def convert_rotations(rotations: NDArray[np.float32], axes: str) -> NDArray[np.float32]:
     """Convert quaternions xyzw, shape (..., 4), to another convention, still xyzw."""
     target = convention(axes)
-    signs = np.append(target.signs * np.float32(target.handedness), np.float32(1.0))
-    return rotations.astype(np.float32)[..., (*target.columns, 3)] * signs
+    columns = (*target.columns, 3)
+    return rotations.astype(np.float32, copy=False).take(columns, axis=-1) * target.rotation_signs
