@@ -71,7 +71,7 @@ class StandInContext:
         self._addresses: dict[str, int] = {}
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        return shape == tuple({value.name: value.shape for value in self._session.get_inputs()}[name])
+        return shape == _shape({value.name: value for value in self._session.get_inputs()}[name])
 
     def set_tensor_address(self, name: str, address: int) -> None:
         self._addresses[name] = address
@@ -85,9 +85,15 @@ class StandInContext:
 
     def _at(self, value: Any) -> Any:
         dtype = np.dtype(_DTYPES[value.type])
-        size = int(np.prod(value.shape)) * dtype.itemsize
+        shape = _shape(value)
+        size = int(np.prod(shape)) * dtype.itemsize
         memory = (ctypes.c_ubyte * size).from_address(self._addresses[value.name])
-        return np.frombuffer(memory, dtype).reshape(value.shape)
+        return np.frombuffer(memory, dtype).reshape(shape)
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """Return a tensor's shape, one dancer where the batch is free: engines are built for one."""
+    return tuple(size if isinstance(size, int) else 1 for size in value.shape)
 
 
 def stand_in_tensorrt(works: bool = True) -> Any:
