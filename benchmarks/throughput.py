@@ -1,9 +1,11 @@
-"""How many dancers does one core keep up with, what does a batch save, how fast is `bailando-generate`?
+"""How many dancers does one core keep up with, and how fast is `bailando-generate`?
 
-python benchmarks/throughput.py [--seconds 180] [--tokens 300] [--batches 1 2 4 8] [--seed 0] [--json FILE]
+python benchmarks/throughput.py [--model BUNDLE] [--dancers 1 2 4 8] [--tokens 300] [--seconds 180] [--seed 0]
+    [--json FILE]
 
-Dancers per core: 133.3 ms over the processor time of one dancer's token, music features included once per
-dancer. Batches: the GPT step of the live size with random weights, exported for so many dancers.
+Dancers: one analysis of the music and N dancers to it, as `bailando-live --dancers N` runs them. A token's
+elapsed time must stay below its 133.3 ms with room for the tail; its processor time over them is the part of
+a core that the dance takes.
 Generating: the command itself, as a user runs it, on the demo song repeated to the asked length.
 """
 
@@ -15,54 +17,37 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from time import thread_time_ns
+from typing import Any
 
 import numpy as np
 import soundfile
-import torch
-from measure import open_session, percentiles, show, take_turns, write_json
+from measure import percentiles, show, write_json
+from numpy.typing import NDArray
 
 import bailando
-from bailando.engine.dancer import Dancer
-from bailando.export.graphs import gpt_step_graph
-from bailando.export.onnx_export import export_onnx
-from bailando.models.gpt import CrossConditionalGPT
-from bailando.models.presets import preset
-from bailando.music.features import FeatureExtractor
+from bailando.engine.dancer import Dancer, default_bundle_path
+from bailando.engine.performance import Ensemble
+
+FloatArray = NDArray[np.float64]
 
 TOKEN_MS = 8 / 60 * 1000
 DEMO = Path(bailando.__file__).parent / "assets" / "demo" / "demo.ogg"
 WARM_UP_TOKENS = 20
 
 
-def token_ms(tokens: int, seed: int) -> np.ndarray:
-    """Return the processor time of each token of one dancer, ms: features, networks, kinematics."""
-    dancer = Dancer.open()
-    session, extractor = dancer.session(seed=seed), FeatureExtractor(dancer.feature_spec)
-    state, random = extractor.initial_state(), np.random.default_rng(seed)
-    session.step(None)
+def company_ms(dancer: Dancer, dancers: int, tokens: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Return elapsed and processor time of each token of so many dancers, ms."""
+    sessions = [dancer.session(seed=seed + number) for number in range(dancers)]
+    ensemble, random = Ensemble(dancer, sessions), np.random.default_rng(seed)
+    samples = 8 * dancer.feature_spec.hop_length
     spent = []
     for _ in range(WARM_UP_TOKENS + tokens):
-        hops = random.normal(0, 0.1, (8, extractor.spec.hop_length)).astype(np.float32)
-        started_ns = thread_time_ns()
-        features, state = extractor.step(hops, state)
-        session.step(features)
-        spent.append((thread_time_ns() - started_ns) / 1e6)
-    return np.array(spent[WARM_UP_TOKENS:])
-
-
-def batch_ms(batches: list[int], seed: int) -> dict[str, float]:
-    """Return the median GPT step per dancer, ms, by batch size."""
-    torch.manual_seed(seed)
-    gpt = CrossConditionalGPT(preset("live", features=51).gpt).eval()
-    work = {}
-    for batch in batches:
-        graph = gpt_step_graph(gpt, batch)
-        session = open_session(export_onnx(graph).SerializeToString())
-        feed = {name: value.numpy() for name, value in {**graph.inputs, **graph.state}.items()}
-        work[str(batch)] = lambda session=session, feed=feed: session.run(None, feed)
-    spent = take_turns(work, 20, inner=3)
-    return {name: float(np.median(values)) / int(name) for name, values in spent.items()}
+        sound = random.normal(0, 0.1, samples).astype(np.float32)
+        started_ns, busy_ns = time.perf_counter_ns(), time.thread_time_ns()
+        ensemble.feed(sound)
+        spent.append((time.perf_counter_ns() - started_ns, time.thread_time_ns() - busy_ns))
+    elapsed, busy = np.array(spent[WARM_UP_TOKENS:]).T / 1e6
+    return elapsed, busy
 
 
 def generating(seconds: float, seed: int) -> dict[str, float]:
@@ -85,24 +70,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=180.0, help="of the song to generate for")
+    parser.add_argument("--model", default=default_bundle_path(), help="bundle; default: the shipped one")
+    parser.add_argument("--dancers", type=int, nargs="+", default=[1, 2, 4, 8])
     parser.add_argument("--tokens", type=int, default=300)
-    parser.add_argument("--batches", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument(
+        "--seconds", type=float, default=180.0, help="of the song to generate for; 0: leave it"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    row = percentiles(token_ms(options.tokens, options.seed))
-    show("ms per token, one thread", {"one dancer": row})
-    dancers = TOKEN_MS / row["p50"]
-    print(f"{dancers:.1f} dancers per core (half of them leave the tail of the distribution room)")
-    batches = batch_ms(options.batches, options.seed)
-    for size, value in batches.items():
-        print(f"GPT step, batch {size:>2}: {value:.3f} ms per dancer")
-    generated = generating(options.seconds, options.seed)
-    print("bailando-generate: {song_s:.0f} s of song in {elapsed_s:.1f} s".format(**generated))
-    record = {"unit": "ms", "seed": options.seed, "token": row, "dancers_per_core": dancers}
-    record |= {"gpt_ms_per_dancer": batches, "generate": generated}
+    dancer = Dancer.open(options.model, backend="cpu")
+    together = "together" if dancer.manifest.graphs["gpt_step"].free_batch else "one after another"
+    elapsed, cores = {}, {}
+    for count in options.dancers:
+        spent, busy = company_ms(dancer, count, options.tokens, options.seed)
+        elapsed[str(count)] = percentiles(spent)
+        cores[str(count)] = float(busy.mean()) / TOKEN_MS
+    show(f"ms per token of {TOKEN_MS:.1f}, dancers {together}", elapsed)
+    for count, share in cores.items():
+        print(f"{count:>2} dancers: {100 * share:5.1f} % of a core, {100 * share / int(count):.1f} % each")
+    record: dict[str, Any] = {
+        "unit": "ms",
+        "seed": options.seed,
+        "token": elapsed,
+        "cores": cores,
+        "together": together,
+    }
+    if options.seconds:
+        record["generate"] = generating(options.seconds, options.seed)
+        print("bailando-generate: {song_s:.0f} s of song in {elapsed_s:.1f} s".format(**record["generate"]))
     write_json(options.json, "throughput", record)
 
 
