@@ -73,7 +73,9 @@ def code_probabilities(logits: NDArray[np.float32], config: SamplingConfig) -> N
     (K,) float64
         Sums to one, or is all zero when no code is possible (every logit NaN or minus infinity).
     """
-    scores = np.nan_to_num(logits.astype(np.float64), nan=-np.inf, posinf=1e30, neginf=-np.inf)
+    scores = logits.astype(np.float64)
+    if not np.isfinite(scores).all():
+        scores = np.nan_to_num(scores, nan=-np.inf, posinf=1e30, neginf=-np.inf)
     peak = scores.max(initial=-np.inf)
     if not np.isfinite(peak):
         return np.zeros_like(scores)
