@@ -49,8 +49,12 @@ def open_dancer(options: argparse.Namespace, watch: bool = False) -> Dancer:
             f"{options.model} is a checkpoint; make a bundle of it with bailando-export {options.model} "
             "-o BUNDLE, or let torch dance it with --backend torch"
         )
+    from bailando.engine.backends import BACKEND_NAMES
     from bailando.engine.dancer import Dancer
 
+    if options.backend not in BACKEND_NAMES:
+        names = ", ".join((*BACKEND_NAMES, _TORCH))
+        raise ConfigError(f"unknown backend {options.backend!r}; choose one of {names}")
     return Dancer.open(options.model, options.backend, watch=watch)
 
 

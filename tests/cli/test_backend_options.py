@@ -45,6 +45,11 @@ def test_checkpoint_without_torch_says_what_to_do() -> None:
         open_dancer(options("auto", "RUN/dancer.pt"))
 
 
+def test_unknown_backend_lists_all_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"'abacus'; choose one of auto, cpu, .*tensorrt-native, torch"):
+        open_dancer(options("abacus"))
+
+
 def test_torch_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend_options, "find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'bailando\[export\]'"):
