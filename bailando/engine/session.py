@@ -298,13 +298,15 @@ def step_together(
     if music_token is not None and any(session.token == 0 for session in sessions):
         raise ValueError("token 0 is drawn from the start codes; step it with None")
     backend = sessions[0]._backend
-    going_on = [session for session in sessions if not session._beginning]
-    if going_on:
-        caches = [session._gpt_state for session in going_on]
-        outputs, states = _run(backend, "gpt_step", _gpt_inputs(going_on, music_token), caches)
+    if not all(session._beginning for session in sessions):
+        # Those that begin take part and do not listen: the batch stays as large as it was, for which GPUs
+        # have their engines.
+        caches = [session._gpt_state for session in sessions]
+        outputs, states = _run(backend, "gpt_step", _gpt_inputs(sessions, music_token), caches)
         rows = zip(outputs["upper_logits"], outputs["lower_logits"], states, strict=True)
-        for session, row in zip(going_on, rows, strict=True):
-            session._draw(*row)
+        for session, row in zip(sessions, rows, strict=True):
+            if not session._beginning:
+                session._draw(*row)
     for session in sessions:
         if session._beginning:
             session._draw_first()
