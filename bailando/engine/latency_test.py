@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bailando._native import now_ns
 from bailando.engine.audio_out import AudioOutput
 from bailando.engine.dancer import Dancer
+from bailando.engine.pacer import frame_due_ns
 from bailando.engine.performance import Performance
 from bailando.engine.runner import LiveOptions, LiveRunner
 from bailando.engine.sinks import Destination, OscSink
@@ -26,7 +27,7 @@ from bailando.engine.sources import NS_PER_SECOND, Samples, Source
 from bailando.errors import DeviceError
 from bailando.music.audio import StreamResampler
 
-PARTS = ("total", "device", "features", "model", "queue and send")
+PARTS = ("total", "device", "features", "model", "queue", "send")
 _FRAME_MESSAGE = b"/bailando/frame\0,i\0\0"
 _FIRST_CLICK_S = 2.0
 _SPACING_S = 1.2
@@ -51,7 +52,8 @@ class LatencyResult:
     parts : dict
         For each of `PARTS`, (n,) of the clicks that changed the dance: all of it; from the output device
         to the block that came here; from there to the end of the token that heard it; its computation;
-        from there to the packet's arrival, which the chosen delay decides.
+        from there to the frame's deadline, which the chosen delay decides; from there to the packet's
+        arrival.
     """
 
     clicks: int
@@ -70,10 +72,10 @@ class LatencyResult:
 
 @dataclass
 class _Log:
-    """What happened when, ns: blocks as (samples so far, time), tokens and packets by frame number."""
+    """What happened when, ns: blocks as (samples so far, time, when frame 0 was due), the rest by frame."""
 
     samples: list[Samples] = field(default_factory=list)
-    blocks: list[tuple[int, int]] = field(default_factory=list)
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
     tokens: dict[int, tuple[int, int]] = field(default_factory=dict)
     packets: dict[int, int] = field(default_factory=dict)
 
@@ -189,13 +191,13 @@ def _run(
     options = LiveOptions(delay_ms, duration_s=_LEAD_S + len(track) / source.sample_rate_hz)
     base_ns = 0
 
-    def hear(block: Samples, _: int) -> None:
+    def hear(block: Samples, due_ns: int) -> None:
         nonlocal base_ns
         if not base_ns:  # now that somebody listens
             base_ns = now_ns() + round(_LEAD_S * NS_PER_SECOND)
             output.play(track, base_ns)
         log.samples.append(block)
-        log.blocks.append(((log.blocks[-1][0] if log.blocks else 0) + len(block), now_ns()))
+        log.blocks.append(((log.blocks[-1][0] if log.blocks else 0) + len(block), now_ns(), due_ns))
 
     def note(frame: int, ready_ns: int, compute_ns: int) -> None:
         log.tokens[frame] = ready_ns, compute_ns
@@ -256,14 +258,15 @@ class _Twins:
 
 def _split(log: _Log, sounded_ns: int, onset: int, frame: int) -> list[int]:
     """Return the parts of one click's way, ns, in the order of `PARTS`."""
-    arrived_ns = next(time_ns for count, time_ns in log.blocks if count > onset)
+    arrived_ns, first_due_ns = next((time_ns, due) for count, time_ns, due in log.blocks if count > onset)
     token = max(first for first in log.tokens if first <= frame)
     ready_ns, compute_ns = log.tokens[token]
-    packet_ns = log.packets[frame]
+    packet_ns, due_ns = log.packets[frame], frame_due_ns(first_due_ns, frame)
     return [
         packet_ns - sounded_ns,
         arrived_ns - sounded_ns,
         ready_ns - compute_ns - arrived_ns,
         compute_ns,
-        packet_ns - ready_ns,
+        due_ns - ready_ns,
+        packet_ns - due_ns,
     ]
