@@ -1,6 +1,6 @@
 """What each process of a shared training does in the tests; started by ``torchrun``.
 
-Trains both stages on its share of the batches, whole and interrupted, and writes what it has learned.
+Trains the stages on its share of the batches, whole and interrupted, and writes what it has learned.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from pathlib import Path
 import torch
 
 from bailando.models.codebook import Codebook
+from bailando.models.vqvae import PoseVQVAE
+from bailando.training.actor_critic_stage import ActorCriticStage
+from bailando.training.assemble import start_codes
 from bailando.training.config import TrainConfig
 from bailando.training.config_files import load_config
 from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share, process_count, process_group, rank
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Stage, Trainer
+from bailando.training.run import data_speed, training_tracks
 from bailando.training.vqvae_stage import VQVAEStage
 
 STEPS = 3
@@ -29,11 +33,14 @@ def shared_config() -> TrainConfig:
     optimiser = replace(config.vqvae.optimiser, steps=STEPS)
     vqvae = replace(config.vqvae, optimiser=optimiser, warmup_steps=1)
     gpt = replace(config.gpt, optimiser=replace(config.gpt.optimiser, steps=STEPS), dropout=0.0)
-    return replace(config, vqvae=vqvae, gpt=gpt)
+    assert config.actor_critic is not None
+    whole_rollouts = replace(config.actor_critic.optimiser, steps=2 * config.actor_critic.minibatches)
+    stage = replace(config.actor_critic, optimiser=whole_rollouts, standardise=True)
+    return replace(config, vqvae=vqvae, gpt=gpt, actor_critic=stage)
 
 
 def new_stage(name: str, data_folder: Path) -> Stage:
-    """The stage; the GPT is on codes of untrained but filled VQ-VAEs, alike everywhere."""
+    """The stage; later ones are on codes of untrained but filled VQ-VAEs, alike everywhere."""
     config, dataset = shared_config(), Dataset(data_folder)
     vqvae = VQVAEStage(config, dataset)
     if name == "vqvae":
@@ -41,7 +48,24 @@ def new_stage(name: str, data_folder: Path) -> Stage:
     for model in (vqvae.upper, vqvae.lower):
         model.eval()
         model.codebook.fill(torch.randn(model.codebook.vectors.shape, generator=torch.manual_seed(1)))
-    return GPTStage(config, dataset, vqvae.upper, vqvae.lower)
+    gpt = GPTStage(config, dataset, vqvae.upper, vqvae.lower)
+    return gpt if name == "gpt" else _actor_critic(config, dataset, (vqvae.upper, vqvae.lower), gpt)
+
+
+def _actor_critic(
+    config: TrainConfig, dataset: Dataset, vqvaes: tuple[PoseVQVAE, PoseVQVAE], gpt: GPTStage
+) -> Stage:
+    """The third stage, from an untrained GPT, in the published form: with a critic."""
+    assert config.actor_critic is not None
+    return ActorCriticStage(
+        config,
+        dataset,
+        vqvaes,
+        gpt.model.state_dict(),
+        training_tracks(config.actor_critic, dataset, []),
+        start_codes(dataset, *vqvaes),
+        data_speed(dataset),
+    )
 
 
 def train(
@@ -71,7 +95,7 @@ def main(data_folder: Path, output: Path) -> None:
         if process_count() != 2:
             raise SystemExit(f"{process_count()} processes, expected 2")
         torch.save(learn_codes(), output / f"codebook.{rank()}.pt")
-        for name in ("vqvae", "gpt"):
+        for name in ("vqvae", "gpt", "actor_critic"):
             torch.save(train(name, data_folder, output / "whole"), output / f"{name}.{rank()}.pt")
             train(name, data_folder, output / "cut", until=2)
             resumed = train(name, data_folder, output / "cut")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +113,33 @@ class PublishedSpec:
         return cls(FeatureSpec.from_dict(dict(values["base"])), values["rhythm"])
 
 
+class TokenExtractor(Protocol):
+    """What turns the sound of one token after another into what a published model hears of it."""
+
+    def step(self, samples: NDArray[np.floating[Any]], frames: Float32Array) -> Float32Array:
+        """Take the next token's sound.
+
+        Parameters
+        ----------
+        samples : (8 * hop_length,)
+            At the base features' rate; NaN and infinities count as 0.
+        frames : (8, F)
+            The base features of the same sound.
+
+        Returns
+        -------
+        (dim,) float32
+            Finite; of the spec's width.
+        """
+        ...
+
+
+def clean(samples: NDArray[np.floating[Any]]) -> FloatArray:
+    """Return samples that can be computed with: NaN and infinities are 0, the rest is bounded."""
+    bounded = np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1e4, 1e4)
+    return np.asarray(bounded, np.float64)
+
+
 class PublishedFeatures:
     """Turns the samples of one token after another into feature vectors.
 
@@ -145,21 +172,8 @@ class PublishedFeatures:
         self._last_phase = 0.0
 
     def step(self, samples: NDArray[np.floating[Any]], frames: Float32Array) -> Float32Array:
-        """Take the next token's sound.
-
-        Parameters
-        ----------
-        samples : (8 * hop_length,)
-            At the base features' rate; NaN and infinities count as 0.
-        frames : (8, F)
-            The base features of the same sound.
-
-        Returns
-        -------
-        (438,) float32
-            Finite.
-        """
-        self._decimate(np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1e4, 1e4))
+        """Return the vector (438,) of the next token; see `TokenExtractor`."""
+        self._decimate(clean(samples))
         spectrum = np.fft.rfft(self._samples * self._window)
         power = spectrum.real**2 + spectrum.imag**2
         magnitude = np.sqrt(power)

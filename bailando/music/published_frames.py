@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bailando.errors import ConfigError
 from bailando.music.features import FeatureSpec
-from bailando.music.published_features import LAG_TOKENS, MFCCS, PublishedSpec
+from bailando.music.published_features import LAG_TOKENS, MFCCS, PublishedSpec, clean
 from bailando.music.published_features import RATE_HZ as CHROMA_RATE_HZ
 from bailando.music.published_filters import (
     chroma_filters,
@@ -157,22 +157,11 @@ class PublishedFrames:
         self._context: list[Float32Array] = []
 
     def step(self, samples: NDArray[np.floating[Any]], frames: Float32Array) -> Float32Array:
-        """Take the next token's sound.
+        """Return (4840,): 8 frames of 55 features for each of 11 tokens, oldest first; see `TokenExtractor`.
 
-        Parameters
-        ----------
-        samples : (8 * hop_length,)
-            At the base features' rate; NaN and infinities count as 0.
-        frames : (8, F)
-            The base features of the same sound.
-
-        Returns
-        -------
-        (4840,) float32
-            8 frames of 55 features for each of 11 tokens, oldest first, finite; before the first token
-            stands the first.
+        Before the first token stands the first.
         """
-        sound = np.clip(np.nan_to_num(samples, posinf=0.0, neginf=0.0), -1e4, 1e4).astype(np.float64)
+        sound = clean(samples)
         magnitude = self._magnitudes(sound)
         self._spectra = np.concatenate([self._spectra[-_MEDIAN_FRAMES + 1 :], magnitude])
         harmonic, percussive = self._separate()

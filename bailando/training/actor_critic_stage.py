@@ -25,6 +25,7 @@ from bailando.training.actor_critic_config import ActorCriticStageConfig
 from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
+from bailando.training.distributed import my_share
 from bailando.training.gpt_stage import new_gpt
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import pick_device
@@ -207,7 +208,8 @@ class ActorCriticStage:
         which = torch.randint(len(self.start_codes), (count // stage.repeats,), generator=generator)
         rollout = self._danced(music, which.repeat_interleave(stage.repeats), generator)
         order = torch.randperm(count, generator=generator).to(self.device)
-        return [rollout.part(rows) for rows in order.chunk(stage.minibatches)]
+        # All processes dance alike, so advantages are standardised over the whole; each learns its share.
+        return [rollout.part(my_share(rows)) for rows in order.chunk(stage.minibatches)]
 
     def _danced(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> Rollout:
         music = RolloutMusic(*(part.to(self.device) for part in music))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bailando.models.presets import PRESETS
 from bailando.training.actor_critic_config import ActorCriticStageConfig
-from bailando.training.optimiser_config import OptimiserConfig, require
+from bailando.training.optimiser_config import OptimiserConfig, require, require_schedule, require_windows
 from bailando.training.root_config import RootStageConfig
 
 Autocast = Literal["off", "bfloat16", "auto"]
@@ -171,16 +171,11 @@ class VQVAEStageConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        require(
-            self.window_frames >= 16 and self.window_frames % 8 == 0,
-            f"window_frames is {self.window_frames}, expected a multiple of 8 from 16 up",
-        )
+        require_windows(self.window_frames)
         require(
             0 <= self.restart_fraction < 1, f"restart_fraction is {self.restart_fraction}, expected 0 to 1"
         )
-        require(
-            self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
-        )
+        require_schedule(self.evaluate_every, self.save_every)
 
 
 @dataclass(frozen=True)
@@ -238,9 +233,7 @@ class GPTStageConfig:
         for name in (*fractions, "neighbour_share"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value!r}, expected 0 <= {name} <= 1")
-        require(
-            self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
-        )
+        require_schedule(self.evaluate_every, self.save_every)
 
 
 @dataclass(frozen=True)

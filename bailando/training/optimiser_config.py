@@ -47,3 +47,15 @@ def require(condition: bool, message: str) -> None:
     """Raise `ConfigError` with the message unless the condition holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def require_windows(frames: int) -> None:
+    """Raise `ConfigError` unless random windows of so many frames are whole tokens, two at least."""
+    require(
+        frames >= 16 and frames % 8 == 0, f"window_frames is {frames}, expected a multiple of 8 from 16 up"
+    )
+
+
+def require_schedule(evaluate_every: int, save_every: int) -> None:
+    """Raise `ConfigError` unless evaluations and checkpoints come every so many steps."""
+    require(evaluate_every >= 1 and save_every >= 1, "evaluate_every and save_every must be >= 1")

@@ -7,53 +7,32 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.config import TrainConfig, VQVAELossConfig
 from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share
-from bailando.training.loop import autocast, pick_device
+from bailando.training.loop import autocast
 from bailando.training.representation import half_poses, require_positions
-from bailando.training.vqvae_stage import NAME, PoseWindows, book_figures, forward_half, new_models
+from bailando.training.vqvae_stage import HalvesStage, PoseWindows, book_figures, forward_half
 
 
-class PositionVQVAEStage:
-    """The stage as `Trainer` runs it; its files are those of `VQVAEStage`.
-
-    Parameters
-    ----------
-    config, dataset
-        What to train, on what.
-    """
-
-    name = NAME
-    patience = 0
+class PositionVQVAEStage(HalvesStage):
+    """The stage as `Trainer` runs it; its files are those of `VQVAEStage`."""
 
     def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
-        self.config = config
-        self.optimiser = config.vqvae.optimiser
-        self.evaluate_every = config.vqvae.evaluate_every
-        self.save_every = config.vqvae.save_every
-        self.device = pick_device(config)
-        self.upper, self.lower = new_models(config, dataset)
+        super().__init__(config, dataset)
         require_positions(self.upper)
-        self._model = nn.ModuleDict({"upper": self.upper, "lower": self.lower}).to(self.device)
         if self.lower.root_decoder is not None:
             self.lower.root_decoder.requires_grad_(False)  # trained alone, afterwards
-        self.dataset = dataset
         self.windows = PoseWindows(
             dataset,
             "train",
             config.vqvae.window_frames,
             lambda segment: half_poses(dataset, segment, self.upper),
         )
-
-    @property
-    def model(self) -> nn.Module:
-        """Both halves."""
-        return self._model
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw a batch and return the losses of equation 3 and the batch's perplexities."""

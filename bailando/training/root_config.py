@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bailando.training.optimiser_config import OptimiserConfig, require
+from bailando.training.optimiser_config import OptimiserConfig, require_schedule, require_windows
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,5 @@ class RootStageConfig:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        require(
-            self.window_frames >= 16 and self.window_frames % 8 == 0,
-            f"window_frames is {self.window_frames}, expected a multiple of 8 from 16 up",
-        )
-        require(
-            self.evaluate_every >= 1 and self.save_every >= 1, "evaluate_every and save_every must be >= 1"
-        )
+        require_windows(self.window_frames)
+        require_schedule(self.evaluate_every, self.save_every)

@@ -75,8 +75,8 @@ def new_models(config: TrainConfig, dataset: Dataset) -> tuple[PoseVQVAE, PoseVQ
     return upper, lower
 
 
-class VQVAEStage:
-    """The stage as `Trainer` runs it.
+class HalvesStage:
+    """What stages that train both halves' VQ-VAEs have in common.
 
     Parameters
     ----------
@@ -93,17 +93,24 @@ class VQVAEStage:
         self.evaluate_every = config.vqvae.evaluate_every
         self.save_every = config.vqvae.save_every
         self.device = pick_device(config)
-        self.upper, self.lower = new_models(config, dataset)
-        _set_normalisers(self.upper, self.lower, dataset)
-        self._model = nn.ModuleDict({"upper": self.upper, "lower": self.lower}).to(self.device)
-        self.kinematics = PoseKinematics().to(self.device)
-        self.windows = PoseWindows(dataset, "train", config.vqvae.window_frames)
         self.dataset = dataset
+        self.upper, self.lower = (model.to(self.device) for model in new_models(config, dataset))
+        self._model = nn.ModuleDict({"upper": self.upper, "lower": self.lower})
 
     @property
     def model(self) -> nn.Module:
         """Both halves."""
         return self._model
+
+
+class VQVAEStage(HalvesStage):
+    """The stage as `Trainer` runs it; see `HalvesStage`."""
+
+    def __init__(self, config: TrainConfig, dataset: Dataset) -> None:
+        super().__init__(config, dataset)
+        _set_normalisers(self.upper, self.lower, dataset)
+        self.kinematics = PoseKinematics().to(self.device)
+        self.windows = PoseWindows(dataset, "train", config.vqvae.window_frames)
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         """Draw a batch and return the losses and the batch's perplexities."""
