@@ -1,6 +1,6 @@
 """Resident memory over time, time to import, sizes of wheel, installation and bundle.
 
-python benchmarks/memory.py [--seconds 60] [--wheel FILE] [--json FILE]
+python benchmarks/memory.py [--seconds 60] [--wheel FILE | --build-wheel] [--json FILE]
 
 Memory is that of `bailando-live --demo --loop` as a process of its own, sampled once a second; growth is the
 difference of the medians of its last and its second quarter. `benchmarks/soak.py` watches it for hours.
@@ -11,18 +11,19 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import psutil
-from install_size import runtime_distributions, size_mb
+from install_size import installed_mb
 from measure import write_json
 
 from bailando.engine.dancer import default_bundle_path
 
 IMPORTS = 5
-DIRECT = ["numpy", "onnxruntime", "python-osc", "sounddevice", "soundfile", "soxr", "websockets"]
+ROOT = Path(__file__).parents[1]
 
 
 def import_ms(module: str) -> float:
@@ -57,6 +58,14 @@ def _resident_mb(process: psutil.Process) -> float:
     return float(process.memory_info().rss / 1e6)
 
 
+def built_wheel_mb() -> float:
+    """Build the wheel as `pip wheel` does and return its size, MB."""
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*command, folder, str(ROOT)], check=True)
+        return next(Path(folder).glob("*.whl")).stat().st_size / 1e6
+
+
 def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(
@@ -64,6 +73,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--wheel", type=Path, help="a built wheel to weigh too")
+    parser.add_argument("--build-wheel", action="store_true", help="build one and weigh it; a minute")
     parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
     options = parser.parse_args()
     memory = resident_mb(options.seconds)
@@ -75,10 +85,10 @@ def main() -> None:
         "import_bailando_ms": import_ms("bailando"),
         "import_engine_ms": import_ms("bailando.engine.dancer"),
         "bundle_mb": sum(p.stat().st_size for p in bundle.rglob("*") if p.is_file()) / 1e6,
-        "dependencies_mb": sum(size_mb(name) for name in runtime_distributions(DIRECT)),
+        "install_mb": sum(installed_mb().values()),
     }
-    if options.wheel:
-        results["wheel_mb"] = options.wheel.stat().st_size / 1e6
+    if options.wheel or options.build_wheel:
+        results["wheel_mb"] = options.wheel.stat().st_size / 1e6 if options.wheel else built_wheel_mb()
     for name, value in results.items():
         print(f"{name:24}{value:10.1f}")
     write_json(options.json, "memory", {"results": results, "resident_mb": memory})

@@ -1,4 +1,4 @@
-"""Plots of a results file: latency by stage, cost against context length, jitter, memory; PNG and HTML.
+"""Plots of a results file: latency, its stages, context length, jitter over time, memory; PNG and HTML.
 
 python benchmarks/plots.py bench-results/results.jsonl [--out FOLDER]
 
@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from bailando.cli.bench import read_results
 
 STAGES = ("features", "gpt", "decoder", "kinematics", "packets")
+TOKEN_MS = 8 / 60 * 1000
 Draw = Callable[[Axes, Mapping[str, Any]], None]
 
 
@@ -45,32 +46,76 @@ def percentile_curves(axes: Axes, record: Mapping[str, Any]) -> None:
     axes.set_xticks(range(len(columns)), columns)
     axes.set_ylabel("ms per token")
     axes.set_yscale("log")
-    axes.legend(fontsize="small")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
     axes.set_title("GPT step: cached against recomputed")
+
+
+def token_distribution(axes: Axes, record: Mapping[str, Any]) -> None:
+    """Draw the percentiles of a whole token in each run."""
+    for name, run in record["runs"].items():
+        row = run["stages"]["token"]
+        axes.plot(range(len(row)), list(row.values()), marker="o", label=name)
+    columns = list(record["results"]["token"])
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_ylim(bottom=0)
+    axes.axhline(TOKEN_MS, color="black", linewidth=1, linestyle="--")
+    axes.annotate("budget: one token of sound", (0, TOKEN_MS), xytext=(0, 3), textcoords="offset points")
+    axes.set_ylabel("ms per token")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.set_title("Latency of a token: distribution")
+
+
+def click_distribution(axes: Axes, record: Mapping[str, Any]) -> None:
+    """Draw how many clicks had reached a receiver after how long."""
+    times = sorted(record["click_ms"])
+    axes.step(times, [(index + 1) / len(times) for index in range(len(times))], where="post")
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, 1)
+    axes.set_xlabel("ms from click to the first changed packet")
+    axes.set_ylabel("share of the clicks")
+    axes.set_title(f"End to end, {len(times)} clicks, delay set to {record['delay_ms']:g} ms")
+
+
+def beat_offsets(axes: Axes, record: Mapping[str, Any]) -> None:
+    """Draw how far the nearest pause of the received motion is from each beat of the sound."""
+    beat = record["beat_offset"]
+    half = beat["period_ms"] / 2
+    inside = [min(max(offset, -half), half) for offset in beat["offsets_ms"]]
+    axes.hist(inside, bins=24, range=(-half, half))
+    axes.axhline(len(inside) / 24, color="black", linewidth=1, linestyle="--", label="no relation")
+    axes.axvline(0, color="black", linewidth=1)
+    axes.legend()
+    axes.set_xlabel("ms from a beat in the sound to the nearest pause of the motion (outer bars: or further)")
+    axes.set_ylabel("beats")
+    axes.set_title(f"Beats and pauses, {beat['beats']} beats")
 
 
 def context_length(axes: Axes, record: Mapping[str, Any]) -> None:
     """Draw the step's cost against how long the dance has been going on."""
-    tokens = record["ms_by_position"]
-    axes.plot([float(count) for count in tokens], list(tokens.values()), marker="o")
+    for key, name in (("ms_by_position", "shipped model"), ("paper_ms_by_position", "published size")):
+        tokens = record.get(key, {})
+        axes.plot([float(count) for count in tokens], list(tokens.values()), marker="o", label=name)
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("tokens danced")
-    axes.set_ylabel("ms per GPT step, shipped model")
+    axes.set_ylabel("ms per GPT step")
+    axes.legend()
     axes.set_title("Cost against context length")
 
 
 def jitter(axes: Axes, record: Mapping[str, Any]) -> None:
-    """Draw how far intervals at the receiver are from 1/60 s, by condition and sender."""
-    rows = record["results"]
-    for offset, key in enumerate(("p50", "p99", "max")):
-        places = [index + 0.27 * offset for index in range(len(rows))]
-        axes.bar(places, [row[key] for row in rows.values()], width=0.25, label=key)
-    axes.set_xticks([index + 0.27 for index in range(len(rows))], list(rows), rotation=20, ha="right")
+    """Draw the largest deviation from 1/60 s in each second, by condition and sender."""
+    colours: dict[str, Any] = {}
+    for name, largest in record["largest_by_second"].items():
+        condition, _, sender = name.rpartition(", ")
+        style = "-" if sender == "native" else ":"
+        (line,) = axes.plot(largest, style, label=name, color=colours.get(condition))
+        colours[condition] = line.get_color()
     axes.set_yscale("log")
-    axes.set_ylabel("ms off 16.67 ms")
-    axes.legend()
-    axes.set_title("Frame intervals at a receiver")
+    axes.set_xlabel("s")
+    axes.set_ylabel("largest ms off 16.67 ms in each second")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    axes.set_title("Frame intervals at a receiver, over time")
 
 
 def memory(axes: Axes, record: Mapping[str, Any]) -> None:
@@ -82,12 +127,16 @@ def memory(axes: Axes, record: Mapping[str, Any]) -> None:
     axes.set_title("Memory of bailando-live --demo")
 
 
-PLOTS: dict[str, tuple[str, Draw]] = {
-    "stages": ("step_latency", waterfall),
-    "cache": ("cache_vs_recompute", percentile_curves),
-    "context": ("cache_vs_recompute", context_length),
-    "jitter": ("jitter", jitter),
-    "memory": ("memory", memory),
+# Name of the file: the benchmark, what its record must hold, how to draw it.
+PLOTS: dict[str, tuple[str, str, Draw]] = {
+    "stages": ("step_latency", "results", waterfall),
+    "tokens": ("step_latency", "runs", token_distribution),
+    "clicks": ("end_to_end", "click_ms", click_distribution),
+    "beats": ("end_to_end", "beat_offset", beat_offsets),
+    "cache": ("cache_vs_recompute", "results", percentile_curves),
+    "context": ("cache_vs_recompute", "ms_by_position", context_length),
+    "jitter": ("jitter", "largest_by_second", jitter),
+    "memory": ("memory", "resident_mb", memory),
 }
 
 
@@ -96,11 +145,11 @@ def draw_all(results: Mapping[str, Mapping[str, Any]], folder: Path) -> list[str
     mpl.use("agg")
     folder.mkdir(parents=True, exist_ok=True)
     drawn = []
-    for name, (benchmark, draw) in PLOTS.items():
-        if benchmark not in results:
-            print(f"{name}: no {benchmark} in the results")
+    for name, (benchmark, key, draw) in PLOTS.items():
+        if key not in results.get(benchmark, {}):
+            print(f"{name}: no {key} of {benchmark} in the results")
             continue
-        figure = Figure(figsize=(8, 4.5), layout="constrained")
+        figure = Figure(figsize=(9, 4.5), layout="constrained")
         draw(figure.subplots(), results[benchmark])
         figure.savefig(folder / f"{name}.png", dpi=120)
         drawn.append(name)

@@ -17,4 +17,4 @@ def test_what_was_measured_is_drawn_and_the_rest_is_named(tmp_path: Path, capsys
     page = (tmp_path / "index.html").read_text()
     assert page.count("<img") == 3
     assert "A &lt;fast&gt; one" in page
-    assert "jitter: no jitter in the results" in capsys.readouterr().out  # type: ignore[attr-defined]
+    assert "jitter: no largest_by_second of jitter in the results" in capsys.readouterr().out  # type: ignore[attr-defined]
