@@ -49,13 +49,15 @@ def open_dancer(options: argparse.Namespace, watch: bool = False) -> Dancer:
             f"{options.model} is a checkpoint; make a bundle of it with bailando-export {options.model} "
             "-o BUNDLE, or let torch dance it with --backend torch"
         )
+    from bailando.cli.live_dancers import MAX_DANCERS
     from bailando.engine.backends import BACKEND_NAMES
     from bailando.engine.dancer import Dancer
 
     if options.backend not in BACKEND_NAMES:
         names = ", ".join((*BACKEND_NAMES, _TORCH))
         raise ConfigError(f"unknown backend {options.backend!r}; choose one of {names}")
-    return Dancer.open(options.model, options.backend, watch=watch)
+    dancers = min(max(1, getattr(options, "dancers", 1)), MAX_DANCERS)  # it is refused later if it was out
+    return Dancer.open(options.model, options.backend, watch=watch, dancers=dancers)
 
 
 def _open_checkpoint(model: str | None, is_checkpoint: bool, watch: bool) -> Dancer:

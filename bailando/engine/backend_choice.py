@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -39,7 +40,16 @@ class WarmUp(NamedTuple):
     finite: bool
 
 
-def warm_up(backend: Backend, bundle: Bundle, graphs: tuple[str, ...]) -> WarmUp:
+@dataclass(frozen=True)
+class Load:
+    """What a backend is to run: graphs of a bundle, for so many dancers who step together."""
+
+    bundle: Bundle
+    graphs: tuple[str, ...]
+    dancers: int = 1
+
+
+def warm_up(backend: Backend, load: Load) -> WarmUp:
     """Run a few steps of zeros and see how it goes; the first half does not count for the time.
 
     Raises
@@ -47,20 +57,20 @@ def warm_up(backend: Backend, bundle: Bundle, graphs: tuple[str, ...]) -> WarmUp
     Exception
         Whatever the backend raises.
     """
-    specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
-    states = {graph: backend.initial_state(graph) for graph in graphs}
+    specs = {graph: load.bundle.manifest.graphs[graph] for graph in load.graphs}
+    states = {graph: [backend.initial_state(graph) for _ in range(load.dancers)] for graph in load.graphs}
     times_ms, finite = [], True
     for _ in range(_WARM_UP_STEPS):
         started_ns = time.perf_counter_ns()
         for graph, spec in specs.items():
-            inputs = {tensor.name: np.zeros(tensor.shape, tensor.dtype) for tensor in spec.inputs}
-            outputs, states[graph] = backend.step(graph, inputs, states[graph])
+            inputs = {t.name: np.zeros((load.dancers, *t.shape[1:]), t.dtype) for t in spec.inputs}
+            outputs, states[graph] = backend.step_many(graph, inputs, states[graph])
             finite &= all(bool(np.isfinite(value).all()) for value in outputs.values())
         times_ms.append((time.perf_counter_ns() - started_ns) / 1e6)
     return WarmUp(float(np.median(times_ms[_WARM_UP_STEPS // 2 :])), finite)
 
 
-def choose_backend(bundle: Bundle, threads: int, graphs: tuple[str, ...]) -> Backend:
+def choose_backend(load: Load, threads: int) -> Backend:
     """Return the best backend that runs; its `reason` says why, and warnings what was left out.
 
     Raises
@@ -68,16 +78,19 @@ def choose_backend(bundle: Bundle, threads: int, graphs: tuple[str, ...]) -> Bac
     BailandoError
         If not even the CPU runs the bundle.
     """
-    native, why_not_native = _native(bundle, graphs)
+    native, why_not_native = _native(load)
     if native is not None:
         return native
-    cpu = OrtBackend(bundle, "cpu", threads, graphs)
-    cpu_ms = warm_up(cpu, bundle, graphs).token_ms
+    cpu = OrtBackend(load.bundle, "cpu", threads, load.graphs)
+    cpu_ms = warm_up(cpu, load).token_ms
     measured = f"auto: the CPU takes {cpu_ms:.1f} of the {CPU_LIMIT_MS:g} ms a token that it may"
     cpu.reason = f"{measured}; {why_not_native}"
-    if cpu_ms <= CPU_LIMIT_MS or not cuda_is_installed():
+    if cpu_ms <= CPU_LIMIT_MS:
         return cpu
-    cuda = _tried("cuda", lambda: OrtBackend(bundle, "cuda", threads, graphs), bundle, graphs)
+    if not cuda_is_installed():
+        cpu.reason += "; this ONNX Runtime has no CUDA"
+        return cpu
+    cuda = _tried("cuda", lambda: OrtBackend(load.bundle, "cuda", threads, load.graphs), load)
     if cuda is None:
         cpu.reason += "; CUDA failed"
         return cpu
@@ -90,8 +103,9 @@ def cuda_is_installed() -> bool:
     return PROVIDERS["cuda"] in onnxruntime.get_available_providers()
 
 
-def _native(bundle: Bundle, graphs: tuple[str, ...]) -> tuple[Backend | None, str]:
+def _native(load: Load) -> tuple[Backend | None, str]:
     """Return the backend of the bundle's own engines, or None and why not."""
+    bundle, graphs = load.bundle, load.graphs
     if not bundle.manifest.engines:
         return None, "the bundle has no TensorRT engines"
     try:
@@ -104,17 +118,15 @@ def _native(bundle: Bundle, graphs: tuple[str, ...]) -> tuple[Backend | None, st
     except BundleError:
         return None, f"none of its TensorRT engines is for this GPU's compute capability {capability}"
     reason = "auto: the bundle has engines for this GPU,"
-    made = _tried(NATIVE_BACKEND, lambda: TensorRTBackend(bundle, graphs, driver, reason), bundle, graphs)
+    made = _tried(NATIVE_BACKEND, lambda: TensorRTBackend(bundle, graphs, driver, reason), load)
     return made, f"{NATIVE_BACKEND} failed"
 
 
-def _tried(
-    name: str, load: Callable[[], ChosenBackend], bundle: Bundle, graphs: tuple[str, ...]
-) -> ChosenBackend | None:
+def _tried(name: str, open_backend: Callable[[], ChosenBackend], load: Load) -> ChosenBackend | None:
     """Load a backend and run a few steps on it; None, and a warning, if it fails."""
     try:
-        backend = load()
-        if not warm_up(backend, bundle, graphs).finite:
+        backend = open_backend()
+        if not warm_up(backend, load).finite:
             raise BundleError("its graphs give NaN or infinite numbers")
     except Exception as error:  # providers raise a dozen unrelated classes
         reason = " ".join(str(error).split())[:300] or type(error).__name__

@@ -73,7 +73,11 @@ def step_each(
 
 
 def load_backend(
-    bundle: Bundle, name: str = "auto", threads: int = 1, graphs: tuple[str, ...] = REQUIRED_GRAPHS
+    bundle: Bundle,
+    name: str = "auto",
+    threads: int = 1,
+    graphs: tuple[str, ...] = REQUIRED_GRAPHS,
+    dancers: int = 1,
 ) -> Backend:
     """Load the step graphs of a bundle where ``name`` says.
 
@@ -87,6 +91,8 @@ def load_backend(
         Threads inside one operator on the CPU, 1 to 64.
     graphs : tuple of str
         Which graphs; by default those that the engine dances with.
+    dancers : int
+        How many step together, for the choice of ``auto``.
 
     Raises
     ------
@@ -101,9 +107,9 @@ def load_backend(
     if not 1 <= threads <= 64:
         raise ConfigError(f"backend threads is {threads}; give a number from 1 to 64")
     if name == "auto":
-        from bailando.engine.backend_choice import choose_backend
+        from bailando.engine.backend_choice import Load, choose_backend
 
-        return choose_backend(bundle, threads, graphs)
+        return choose_backend(Load(bundle, graphs, dancers), threads)
     if name == "tensorrt-native":
         from bailando.engine.backend_tensorrt import TensorRTBackend
 

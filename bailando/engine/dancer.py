@@ -75,7 +75,12 @@ class Dancer:
 
     @classmethod
     def open(
-        cls, path: str | Path | None = None, backend: str = "auto", threads: int = 1, watch: bool = False
+        cls,
+        path: str | Path | None = None,
+        backend: str = "auto",
+        threads: int = 1,
+        watch: bool = False,
+        dancers: int = 1,
     ) -> Dancer:
         """Load a bundle.
 
@@ -83,11 +88,14 @@ class Dancer:
         ----------
         path : str or Path, optional
             A bundle's folder or .zip; None takes the one shipped with the package.
-        backend : {"auto", "cpu", "cuda", "tensorrt"}
+        backend : str
+            One of `bailando.engine.backends.BACKEND_NAMES`.
         threads : int
             Threads inside one operator on the CPU.
         watch : bool
             Start the backend anew when it hangs or fails (`WatchedBackend`).
+        dancers : int
+            How many will step together, for the choice of ``auto``.
 
         Raises
         ------
@@ -98,11 +106,15 @@ class Dancer:
         """
         place = default_bundle_path() if path is None else path
         bundle = Bundle.open(place)
-        runs = load_backend(bundle, backend, threads)
+        runs = load_backend(bundle, backend, threads, dancers=dancers)
         if not watch:
             return cls(bundle, runs)
-        # From the file again, so that the graphs are not kept in memory twice.
-        return cls(bundle, WatchedBackend(runs, lambda: load_backend(Bundle.open(place), backend, threads)))
+
+        def load_again() -> Backend:
+            # From the file again, so that the graphs are not kept in memory twice.
+            return load_backend(Bundle.open(place), backend, threads, dancers=dancers)
+
+        return cls(bundle, WatchedBackend(runs, load_again))
 
     def session(
         self,

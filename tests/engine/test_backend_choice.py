@@ -137,7 +137,7 @@ def test_cuda_that_does_not_load_is_left_out(
     assert backend.reason.endswith("CUDA failed")
 
 
-def test_warm_up_counts_a_token_of_all_graphs(bundle_path: Path) -> None:
+def test_warm_up_counts_a_token_of_all_graphs_and_dancers(bundle_path: Path) -> None:
     bundle = Bundle.open(bundle_path)
     steps: list[str] = []
 
@@ -147,7 +147,7 @@ def test_warm_up_counts_a_token_of_all_graphs(bundle_path: Path) -> None:
             return super().step(graph, inputs, state)
 
     graphs = ("gpt_step", "decoder_step")
-    warm = backend_choice.warm_up(Counting(bundle), bundle, graphs)
+    warm = backend_choice.warm_up(Counting(bundle), backend_choice.Load(bundle, graphs, dancers=2))
     assert 0.0 < warm.token_ms < 1e3
     assert warm.finite
-    assert steps == list(graphs) * (len(steps) // 2)
+    assert steps[:8] == ["gpt_step", "gpt_step", "decoder_step", "decoder_step"] * 2
