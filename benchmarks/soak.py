@@ -40,7 +40,8 @@ _ROWS_PER_H = 60
 _PROGRESS_EVERY_S = 20.0
 _WARM_UP_SHARE = 0.2
 _MAX_DRIFT_OF_RADIUS = 0.5
-_MIN_H_TO_JUDGE = 0.1  # growth and drift of less tell nothing
+_MIN_H_TO_JUDGE = 0.1  # growth in less tells nothing
+_MIN_H_OF_DRIFT = 1.0  # a dancer stays in one corner of the floor for minutes
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -194,7 +195,7 @@ def fast_failures(part: dict[str, Any]) -> list[str]:
         found.append(f"fast: the root got {part['root_farthest_m']:.2f} m away")
     if part["hours"] < _MIN_H_TO_JUDGE:
         return found
-    if part["root_drift_m"] > _MAX_DRIFT_OF_RADIUS * FLOOR.radius_m:
+    if part["hours"] >= _MIN_H_OF_DRIFT and part["root_drift_m"] > _MAX_DRIFT_OF_RADIUS * FLOOR.radius_m:
         found.append(f"fast: the root drifted {part['root_drift_m']:.2f} m")
     if part["token_ms_median_last_tenth"] > 1.5 * part["token_ms_median_first_tenth"]:
         found.append("fast: tokens take ever longer")
