@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bailando.cli.live_services import control_address
+
 
 def add_oscquery_option(group: argparse._ArgumentGroup) -> None:
     """Add ``--oscquery``, which the page of ``--help-output`` describes."""
@@ -27,7 +29,7 @@ def advertised(options: argparse.Namespace) -> Iterator[None]:
     from bailando.engine.control_osc import parse_control_address
     from bailando.engine.oscquery import OscQueryServer
 
-    control_port = None if options.control is None else parse_control_address(options.control).port
+    control_port = None if options.control is None else control_address(options).port
     server = OscQueryServer(parse_control_address(options.oscquery), control_port)
     try:
         server.start()

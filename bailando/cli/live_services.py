@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from bailando.engine.control import Controls
     from bailando.engine.runner import SoundCallback
+    from bailando.engine.sinks.destination import Destination
     from bailando.engine.sources import Source
     from bailando.engine.telemetry import Status
 
@@ -19,10 +20,25 @@ if TYPE_CHECKING:
 def add_service_options(group: argparse._ArgumentGroup) -> None:
     """Add where to listen."""
     group.add_argument("--control", metavar="[HOST:]PORT", help="OSC control while it runs, docs/control.md")
+    group.add_argument("--control-host", metavar="HOST", help=argparse.SUPPRESS)  # the same as HOST:PORT
     group.add_argument("--link", action="store_true", help="take the beat from Ableton Link, docs/control.md")
     group.add_argument("--audio-out", metavar="NAME", help="play the sound there, as late as the motion")
     group.add_argument("--latency-test", action="store_true", help=argparse.SUPPRESS)  # docs/live.md
     group.add_argument("--prometheus", type=int, metavar="PORT", help="serve the figures on this machine")
+
+
+def control_address(options: argparse.Namespace) -> Destination:
+    """Return where ``--control`` listens: on this machine unless it, or ``--control-host``, names a host.
+
+    Raises
+    ------
+    OutputError
+        If the address cannot be read.
+    """
+    from bailando.engine.control_osc import parse_control_address
+
+    host: str | None = options.control_host
+    return parse_control_address(options.control if host is None else f"{host}:{options.control}")
 
 
 @contextmanager
@@ -42,9 +58,9 @@ def services(options: argparse.Namespace, controls: Controls) -> Iterator[Callab
     publishers: list[Callable[[Status], None]] = []
     with ExitStack() as stack:
         if options.control is not None:
-            from bailando.engine.control_osc import OscControl, parse_control_address
+            from bailando.engine.control_osc import OscControl
 
-            listener = OscControl(parse_control_address(options.control), controls)
+            listener = OscControl(control_address(options), controls)
             stack.callback(listener.close)
             listener.start()
         if options.link:

@@ -1,7 +1,8 @@
-"""Listens for OSC messages that change the dance while it runs; see ``docs/control.md``."""
+"""Listens for OSC messages, ours and VMC's, that change the dance while it runs; see ``docs/control.md``."""
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket, ParseError
 
 from bailando.engine.control import CONTROLS, Controls, ControlValue
+from bailando.engine.control_vmc import VMC_PREFIX, controls_of_vmc
 from bailando.engine.sinks.destination import Destination
 from bailando.errors import BailandoError, ConfigError, OutputError
 
@@ -31,6 +33,11 @@ def parse_control_address(text: str) -> Destination:
         If the text is neither or the port is out of range.
     """
     return Destination.parse(text if ":" in text else f"{LOOPBACK}:{text}")
+
+
+def _is_not_of_the_parser(record: logging.LogRecord) -> bool:
+    """Whether a line of the log is not the OSC parser's, which writes one for each bad datagram."""
+    return "pythonosc" not in record.pathname
 
 
 class OscControl:
@@ -75,10 +82,12 @@ class OscControl:
 
     def start(self) -> None:
         """Begin to listen."""
+        logging.getLogger().addFilter(_is_not_of_the_parser)
         self._thread.start()
 
     def close(self) -> None:
         """Stop listening; closing twice is harmless."""
+        logging.getLogger().removeFilter(_is_not_of_the_parser)
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
@@ -109,6 +118,10 @@ class OscControl:
 
     def _submit(self, address: str, values: list[Any]) -> None:
         """Put one message into the queue; a button that is let go changes nothing."""
+        if address.startswith(VMC_PREFIX):
+            for name, value in controls_of_vmc(address, values):
+                self._controls.submit(name, self._as_value(name, value))
+            return
         name, dancer = parse_address(address)
         if len(values) > 1:
             raise ConfigError(f"{address} takes one value at most; got {len(values)}")

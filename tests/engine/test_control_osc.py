@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from pythonosc.osc_message_builder import OscMessageBuilder
 from pythonosc.osc_packet import OscPacket
+from waiting import wait_for
 
 from bailando.engine.control import Control, Controls, Wish
 from bailando.engine.control_osc import ERROR_ADDRESS, OscControl, parse_address, parse_control_address
@@ -45,6 +47,10 @@ class Desk:
         deadline_s = time.monotonic() + 5.0
         while self.listener.received + self.listener.refused == done and time.monotonic() < deadline_s:
             time.sleep(0.002)
+
+    def send_unawaited(self, data: bytes) -> None:
+        self._socket.sendto(data, ("127.0.0.1", self.port))
+        time.sleep(0.0005)  # so that the system's buffer holds what waits
 
     def answer(self) -> str:
         (entry,) = OscPacket(self._socket.recv(4096)).messages
@@ -126,6 +132,76 @@ def test_garbage_is_counted_and_the_listener_goes_on(desk: Desk, controls: Contr
     desk.send("/bailando/control/energy", 0.75)
     assert taken(controls) == [("energy", 0.75, None)]
     assert desk.listener.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "values", "expected"),
+    [
+        ("Calib/Ready", (), [("stop", None, None)]),
+        ("Calib/Exec", (0,), [("recentre", None, None), ("start", None, None)]),
+        ("Shortcut", ("style salsa",), [("style", "salsa", None)]),
+        ("Shortcut", ("energy 0.5",), [("energy", 0.5, None)]),
+        ("Shortcut", ("seed 7",), [("seed", 7, None)]),
+        ("Shortcut", ("next",), [("next", None, None)]),
+        ("Req", (), []),
+        ("Eye", (1, 0.0, 1.5, 1.0), []),
+    ],
+)
+def test_vmc_s_requests_to_a_performer_become_controls(
+    desk: Desk, controls: Controls, address: str, values: tuple[object, ...], expected: list[object]
+) -> None:
+    desk.send(f"/VMC/Ext/Set/{address}", *values)
+    assert taken(controls) == expected
+    assert desk.listener.refused == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "values", "words"),
+    [
+        ("Calib/Exec", (7,), "one mode, 0, 1 or 2"),
+        ("Calib/Exec", (), "one mode"),
+        ("Shortcut", ("Functions.FreeCamera",), "unknown shortcut"),
+        ("Shortcut", ("energy much",), "energy"),
+        ("Period", (1, 2, 2, 1, 1, 1), "fps=RATE"),
+    ],
+)
+def test_vmc_s_sender_hears_what_cannot_be_done(
+    desk: Desk, controls: Controls, address: str, values: tuple[object, ...], words: str
+) -> None:
+    desk.send(f"/VMC/Ext/Set/{address}", *values)
+    assert words in desk.answer()
+    assert taken(controls) == []
+
+
+def test_hostile_datagrams_never_stop_the_listener_nor_fill_the_log(
+    desk: Desk, controls: Controls, caplog: pytest.LogCaptureFixture
+) -> None:
+    draw = random.Random(1)
+    messages = [
+        b"/bailando/control/energy\0\0\0\0,f\0\0\x3f\0\0\0",
+        b"/VMC/Ext/Set/Shortcut\0\0\0,s\0\0next\0\0\0\0",
+        b"#bundle\0\0\0\0\0\0\0\0\1\0\0\0\x0c/a\0\0,i\0\0\0\0\0\1",
+    ]
+    inserts = [b",", b"[", b"]", b"#bundle\0", b"\xff\xff\xff\xff", b"/bailando/control/"]
+    for _ in range(1500):
+        data = bytearray(draw.choice(messages))
+        for _ in range(draw.randint(1, 6)):
+            at = draw.randrange(len(data) + 1)
+            if draw.random() < 0.5:
+                data[at : at + 1] = draw.randbytes(1)
+            elif draw.random() < 0.5:
+                data[at:at] = draw.choice(inserts)
+            else:
+                del data[at:]
+        desk.send_unawaited(bytes(data))
+    wait_for(lambda: desk.listener.refused > 700, 20)
+
+    def last_word_is_heard() -> bool:
+        desk.send("/bailando/control/energy", 0.75)
+        return ("energy", 0.75, None) in taken(controls)
+
+    wait_for(last_word_is_heard, 20)
+    assert caplog.records == []
 
 
 def test_taken_port_is_one_line(desk: Desk, controls: Controls) -> None:
