@@ -110,9 +110,14 @@ class Dancer:
         if not watch:
             return cls(bundle, runs)
 
+        manifest = bundle.manifest
+
         def load_again() -> Backend:
             # From the file again, so that the graphs are not kept in memory twice.
-            return load_backend(Bundle.open(place), backend, threads, dancers=dancers)
+            again = Bundle.open(place)
+            if again.manifest.files != manifest.files:
+                raise BundleError(f"{place} was replaced by another bundle; start again to dance with that")
+            return load_backend(again, backend, threads, dancers=dancers)
 
         return cls(bundle, WatchedBackend(runs, load_again))
 

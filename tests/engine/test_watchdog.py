@@ -14,6 +14,7 @@ from bailando.engine.backends import Arrays, Backend, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer
 from bailando.engine.watchdog import WatchedBackend
+from tests.engine.synthetic_bundle import gpt_step_model, write_synthetic_bundle
 
 
 class Saboteur:
@@ -101,3 +102,18 @@ def test_snapshot_of_a_watched_session_can_be_restored(bundle: Bundle) -> None:
 def test_watched_dancer_is_opened_by_name(bundle_path: Path) -> None:
     assert Dancer.open(bundle_path, watch=True).watchdog is not None
     assert Dancer.open(bundle_path).watchdog is None
+
+
+def test_bundle_that_was_replaced_meanwhile_does_not_take_over(tmp_path: Path) -> None:
+    dancer = Dancer.open(write_synthetic_bundle(tmp_path / "bundle"), "cpu", watch=True)
+    watchdog = dancer.watchdog
+    assert watchdog is not None
+    watchdog._backend = Saboteur(watchdog._backend, fails_at=(3,))
+    (tmp_path / "bundle").rename(tmp_path / "old")
+    write_synthetic_bundle(tmp_path / "bundle", gpt_step=gpt_step_model(poison=float("nan")))
+    session = dancer.session()
+    music = np.zeros((8, dancer.feature_spec.frame_dim), np.float32)
+    for token in (None, music, music, music):
+        session.step(token)
+    assert watchdog.restarts == 1
+    assert session.rejected_logits == 0
