@@ -121,7 +121,7 @@ def jitter(axes: Axes, record: Mapping[str, Any]) -> None:
 def memory(axes: Axes, record: Mapping[str, Any]) -> None:
     """Draw resident memory over time."""
     axes.plot(record["resident_mb"])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.25 * max(record["resident_mb"]))
     axes.set_xlabel("s")
     axes.set_ylabel("MB resident")
     axes.set_title("Memory of bailando-live --demo")

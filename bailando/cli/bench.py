@@ -12,6 +12,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import bailando
@@ -19,9 +20,10 @@ from bailando.cli.common import new_parser, run_command
 from bailando.errors import BailandoError, ConfigError
 
 SUITE = "suite.toml"
+NOTHING = "-"
 EXAMPLES = """examples:
   bailando-bench list
-  bailando-bench run --quick                     all of them, minutes instead of an hour
+  bailando-bench run --quick                     all of them, minutes instead of half an hour
   bailando-bench run jitter packets --out figures
   bailando-bench cache_vs_recompute --json FILE  one of them, with its own options
   bailando-bench table figures/results.jsonl     README's table, with the command of each row
@@ -82,36 +84,66 @@ def look_up(record: Mapping[str, Any], key: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
+def cell(text: str | None, values: Mapping[str, float | None]) -> str:
+    """Return a cell of the table; a dash if there is none or a figure of it was not measured."""
+    if text is None:
+        return NOTHING
+    used = {name for _, name, _, _ in Formatter().parse(text) if name}
+    if any(values[name] is None for name in used):
+        return NOTHING
+    return text.format(**values)
+
+
 def table(suite: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return README's table in Markdown; a row without all of its figures is left out."""
-    lines = ["| what | figure | command |", "|---|---|---|"]
+    """Return README's table in Markdown; a row without any of its figures is left out."""
+    lines = ["| what | shipped model | published size | command |", "|---|---|---|---|"]
     for row in suite["row"]:
         record = results.get(row["benchmark"], {})
         values = {name: look_up(record, key) for name, key in row["values"].items()}
-        if all(value is not None for value in values.values()):
-            figure = row["figure"].format(**values)
-            lines.append(f"| {row['what']} | {figure} | `bailando-bench {row['benchmark']}` |")
+        if any(value is not None for value in values.values()):
+            cells = [cell(row.get(model), values) for model in ("shipped", "paper")]
+            command = f"`bailando-bench run {row['benchmark']}`"
+            lines.append(f"| {row['what']} | {cells[0]} | {cells[1]} | {command} |")
     return lines
 
 
-def run_suite(folder: Path, names: Sequence[str], quick: bool, out: Path) -> list[str]:
+def chosen(suite: Mapping[str, Any], names: Sequence[str], extent: str) -> dict[str, list[str]]:
+    """Return the benchmarks to run with their options for ``quick``, ``full`` or ``long``.
+
+    Without names those of a long run are the ones that have a long form.
+
+    Raises
+    ------
+    ConfigError
+        If a name is no benchmark's.
+    """
+    for name in names:
+        if name not in suite:
+            raise ConfigError(f"there is no benchmark {name!r}; bailando-bench list names them")
+    wanted = names or [
+        name
+        for name, entry in suite.items()
+        if not entry.get("manual", False) and (extent != "long" or "long" in entry)
+    ]
+    return {name: suite[name].get(extent, suite[name].get("full", [])) for name in wanted}
+
+
+def run_suite(folder: Path, names: Sequence[str], extent: str, out: Path) -> list[str]:
     """Run benchmarks one after the other, append their records to ``out/results.jsonl``; return failures."""
     suite = read_suite(folder)["benchmark"]
     out.mkdir(parents=True, exist_ok=True)
     failed = []
-    for name in names or [name for name, entry in suite.items() if not entry.get("manual", False)]:
-        if name not in suite:
-            raise ConfigError(f"there is no benchmark {name!r}; bailando-bench list names them")
+    for name, options in chosen(suite, names, extent).items():
         with tempfile.TemporaryDirectory() as scratch:
             record = Path(scratch) / "record.json"
-            options = [*suite[name].get("quick" if quick else "full", []), "--json", str(record)]
             print(f"\n=== {name}: {suite[name]['question']}", flush=True)
-            code = run_script(folder, name, options)
+            code = run_script(folder, name, [*options, "--json", str(record)])
+            # A benchmark may tell by its exit code that what it measured is bad: the figures count.
+            if record.is_file():
+                with (out / "results.jsonl").open("a", encoding="utf-8") as file:
+                    file.write(record.read_text("utf-8"))
             if code or not record.is_file():
                 failed.append(name)
-                continue
-            with (out / "results.jsonl").open("a", encoding="utf-8") as file:
-                file.write(record.read_text("utf-8"))
     return failed
 
 
@@ -140,10 +172,11 @@ def bench(arguments: Sequence[str]) -> int:
     elif options.command == "table":
         print("\n".join(table(suite, read_results(options.results))))
     else:
-        failed = run_suite(folder, options.names, options.quick, options.out)
+        failed = run_suite(folder, options.names, options.extent or "full", options.out)
+        if (options.out / "results.jsonl").is_file():
+            print("\n" + "\n".join(table(suite, read_results(options.out / "results.jsonl"))))
         if failed:
-            raise BailandoError(f"{', '.join(failed)} gave no figures; their own messages are above")
-        print("\n" + "\n".join(table(suite, read_results(options.out / "results.jsonl"))))
+            raise BailandoError(f"{', '.join(failed)} failed; their own messages are above")
     return 0
 
 
@@ -156,7 +189,9 @@ def bench_parser() -> argparse.ArgumentParser:
     commands.add_parser("list", help="name the benchmarks and what each answers")
     run = commands.add_parser("run", help="run benchmarks and print the table")
     run.add_argument("names", nargs="*", metavar="NAME", help="which; default: all that need nothing else")
-    run.add_argument("--quick", action="store_true", help="fewer repetitions, noisier figures")
+    extent = run.add_mutually_exclusive_group()
+    for name, meaning in (("quick", "minutes, noisier figures"), ("long", "hours; those that gain by it")):
+        extent.add_argument(f"--{name}", dest="extent", action="store_const", const=name, help=meaning)
     run.add_argument("--out", type=Path, default=Path("bench-results"), metavar="FOLDER")
     shown = commands.add_parser("table", help="print README's table from results")
     shown.add_argument("results", type=Path, metavar="FILE")

@@ -11,6 +11,8 @@ SUITE = """
 [benchmark.answer]
 question = "what is the answer"
 quick = ["--number", "42"]
+full = ["--number", "43"]
+long = ["--number", "44"]
 
 [benchmark.broken]
 question = "what if a script fails"
@@ -19,8 +21,9 @@ manual = true
 [[row]]
 what = "answer"
 benchmark = "answer"
-figure = "{value:.0f}"
-values = { value = "results/value" }
+shipped = "{value:.0f}"
+paper = "{absent:.0f} of something that was not measured"
+values = { value = "results/value", absent = "results/absent" }
 """
 SCRIPT = """
 import json, sys
@@ -50,7 +53,7 @@ def test_a_run_keeps_the_records_and_prints_the_table(
         assert main(["run", "--quick", "--out", "out"]) == 0
     records = [json.loads(line) for line in (checkout / "out" / "results.jsonl").read_text().splitlines()]
     assert [record["results"]["value"] for record in records] == [42.0, 42.0]
-    assert "| answer | 42 | `bailando-bench answer` |" in capsys.readouterr().out
+    assert "| answer | 42 | - | `bailando-bench run answer` |" in capsys.readouterr().out
     assert main(["table", "out/results.jsonl"]) == 0
     assert "| answer | 42 |" in capsys.readouterr().out
 
@@ -67,7 +70,7 @@ def test_the_list_names_each_with_its_question(capsys: pytest.CaptureFixture[str
 
 def test_a_failing_script_is_named_and_fails_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "broken"]) != 0
-    assert "broken gave no figures" in capsys.readouterr().err
+    assert "broken failed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,12 @@ def test_a_mistake_is_one_line_and_an_exit_code(
 
 
 def test_a_row_without_its_figures_is_left_out() -> None:
-    rows = [{"what": "x", "benchmark": "b", "figure": "{v}", "values": {"v": "results/v"}}]
+    rows = [{"what": "x", "benchmark": "b", "shipped": "{v}", "values": {"v": "results/v"}}]
     assert len(table({"row": rows}, {"b": {"results": {}}})) == 2
     assert len(table({"row": rows}, {"b": {"results": {"v": 1}}})) == 3
+
+
+@pytest.mark.parametrize(("flags", "number"), [(["--quick"], 42.0), ([], 43.0), (["--long"], 44.0)])
+def test_how_long_a_run_takes_is_chosen_by_a_flag(checkout: Path, flags: list[str], number: float) -> None:
+    assert main(["run", *flags, "--out", "out"]) == 0
+    assert json.loads((checkout / "out" / "results.jsonl").read_text())["results"]["value"] == number
