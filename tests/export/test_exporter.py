@@ -31,6 +31,41 @@ def test_manifest_carries_the_checkpoints_contract(exported: ExportResult) -> No
     assert set(manifest.graphs) == {"gpt_step", "decoder_step", "features_step", "encoder"}
 
 
+def test_step_graphs_take_any_number_of_dancers_unless_told_how_many(
+    exported: ExportResult, dancer: DancerExport
+) -> None:
+    graphs = exported.bundle.manifest.graphs
+    assert {name: graph.free_batch for name, graph in graphs.items()} == {
+        "gpt_step": True,
+        "decoder_step": True,
+        "features_step": False,
+        "encoder": False,
+    }
+    assert graphs["decoder_step"].tensor("upper_pose").declared_shape == ("batch", 8, 90)
+    for graph in dancer.graphs.values():
+        assert {tensor.declared_shape[0] for side in graph.specs() for tensor in side} == {2}
+
+
+def test_each_row_of_a_batch_is_what_it_would_be_alone(exported: ExportResult) -> None:
+    random, graph = np.random.default_rng(0), exported.bundle.manifest.graphs["gpt_step"]
+    data = exported.bundle.graph_bytes("gpt_step")
+    together, alone = OnnxRunner(data, batch=3), [OnnxRunner(data) for _ in range(3)]
+    state, states = together.initial_state(), [runner.initial_state() for runner in alone]
+    for _ in range(4):
+        inputs = {
+            tensor.name: random.normal(size=tensor.shape_of(3)).astype(np.float32)
+            if tensor.name == "music"
+            else random.integers(0, 2, 3)
+            for tensor in graph.inputs
+        }
+        outputs, state = together.step(inputs, state)
+        for row, runner in enumerate(alone):
+            given = {name: value[row : row + 1] for name, value in inputs.items()}
+            expected, states[row] = runner.step(given, states[row])
+            for name, value in expected.items():
+                np.testing.assert_allclose(outputs[name][row : row + 1], value, atol=1e-5)
+
+
 def test_manifest_records_the_validation(exported: ExportResult) -> None:
     figures = exported.bundle.manifest.validation
     assert figures["graphs"]["gpt_step"]["greedy_codes_identical"] is True

@@ -10,6 +10,7 @@ from bailando.errors import ExportError
 from bailando.export.exporter import DancerExport, ExportResult
 from bailando.export.onnx_export import operator_counts
 from bailando.export.precision import Agreement, Converted, choose_default, record_dance
+from bailando.export.quantise import dynamic_int8
 from bailando.export.report import precision_table
 from bailando.export.runners import TorchRunner
 
@@ -44,6 +45,7 @@ def test_float16_storage_is_compared_with_the_weights_as_trained(exported: Expor
     ("precision", "graph", "operator"),
     [
         ("int8-dynamic", "gpt_step", "MatMulInteger"),
+        ("int8-dynamic", "decoder_step", "MatMulInteger"),
         ("int8-static", "gpt_step", "QuantizeLinear"),
         ("int8-static", "decoder_step", "QuantizeLinear"),
         ("weight-int8", "gpt_step", "com.microsoft::MatMulNBits"),
@@ -61,11 +63,16 @@ def test_fp16_graph_keeps_float32_at_its_borders(converted: dict[str, Converted]
     graph = converted["fp16"].models["gpt_step"].graph
     types = {v.name: v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
     assert types["music"] == types["upper_logits"] == onnx.TensorProto.FLOAT
-    assert types["key_cache"] == types["next_key_cache"] == onnx.TensorProto.FLOAT16
+    assert types["key_cache_0"] == types["next_key_cache_0"] == onnx.TensorProto.FLOAT16
 
 
-def test_graph_with_nothing_to_quantise_stays_fp32(converted: dict[str, Converted]) -> None:
-    assert converted["int8-dynamic"].agreement.graph_precisions["decoder_step"] == "fp32"
+def test_graph_with_nothing_to_quantise_stays_fp32(dancer: DancerExport) -> None:
+    values = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
+    opset = onnx.helper.make_opsetid("", 20)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    assert dynamic_int8(model) is None
+    assert dynamic_int8(dancer.models["decoder_step"]) is not None
 
 
 def test_inputs_and_outputs_keep_their_names(converted: dict[str, Converted]) -> None:

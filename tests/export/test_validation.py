@@ -51,7 +51,7 @@ def test_difference_of_outputs_is_found_at_any_step(dancer: DancerExport, at: in
 
 def test_difference_of_state_is_found(dancer: DancerExport) -> None:
     reference = TorchRunner(dancer.graphs["gpt_step"])
-    found = compare_gpt(reference, Altered(reference, 30, "key_cache", 0.01), dancer.run)
+    found = compare_gpt(reference, Altered(reference, 30, "key_cache_1", 0.01), dancer.run)
     assert found.max_abs_state == pytest.approx(0.01, rel=0.01)
     with pytest.raises(ExportError, match="state by"):
         found.require("gpt_step")
