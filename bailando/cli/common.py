@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bailando import __version__
 from bailando.cli.backend_options import add_backend_option
+from bailando.cli.body_options import add_body_option
 from bailando.errors import BailandoError
 
 if TYPE_CHECKING:
@@ -65,12 +66,10 @@ def new_parser(prog: str, description: str, examples: str, about: bool = True) -
     return parser
 
 
-def add_about(group: argparse._ActionsContainer) -> None:
+def add_about(group: argparse._ActionsContainer, version_help: str = "show it and exit") -> None:
     """Add ``--help`` and ``--version``."""
     group.add_argument("-h", "--help", action="help", help="show this help and exit")
-    group.add_argument(
-        "--version", action="version", version=f"%(prog)s {__version__}", help="show it and exit"
-    )
+    group.add_argument("--version", action="version", version=f"%(prog)s {__version__}", help=version_help)
 
 
 def show_examples(parser: argparse.ArgumentParser, examples: str) -> None:
@@ -108,4 +107,5 @@ def add_dance_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group.add_argument("--temperature", type=float, metavar="T", help="0 the likeliest dance, 1 as trained")
     group.add_argument("--energy", type=float, default=1.0, metavar="E", help="movements 0 to 2 (default 1)")
     add_backend_option(group)
+    add_body_option(group)
     return group

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bailando.cli.backend_options import open_dancer
+from bailando.cli.body_options import body_config
 from bailando.cli.common import add_dance_options, new_parser, run_command
 from bailando.errors import BailandoError
 from bailando.motion.files import FORMATS
@@ -123,7 +124,13 @@ def _motion(
         return read_take(job.song)
     from bailando.engine.generate import generate
 
-    session = dancer.session(options.seed, options.style, options.temperature, energy=options.energy)
+    session = dancer.session(
+        options.seed,
+        options.style,
+        options.temperature,
+        energy=options.energy,
+        refinement=body_config(options),
+    )
     return generate(dancer, job.song, session, progress)
 
 

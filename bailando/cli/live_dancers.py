@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from bailando.cli.body_options import body_config
 from bailando.cli.sink_options import sink_requests
 from bailando.errors import ConfigError
 
@@ -44,13 +45,14 @@ def open_sessions(options: argparse.Namespace, dancer: Dancer) -> list[Session]:
     count: int = options.dancers
     if not 1 <= count <= MAX_DANCERS:
         raise ConfigError(f"--dancers is {count}; give 1 to {MAX_DANCERS}")
-    styles = options.style.split(",")
+    styles, refinement = options.style.split(","), body_config(options)
     return [
         dancer.session(
             options.seed if options.in_sync else options.seed + number,
             styles[0 if options.in_sync else number % len(styles)],
             options.temperature,
             energy=options.energy,
+            refinement=refinement,
             place_m=((number - (count - 1) / 2) * SPACING_M, 0.0),
             floor_radius_m=FLOOR.radius_m if count == 1 else _CROWD_RADIUS_M,
         )

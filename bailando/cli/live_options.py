@@ -44,7 +44,7 @@ def live_parser() -> argparse.ArgumentParser:
     dance = add_dance_options(parser)
     add_dancer_options(dance)
     run = parser.add_argument_group("run")
-    add_about(run)
+    add_about(run, version_help=argparse.SUPPRESS)  # a line saved: all must fit a screen
     add_config_option(run)
     run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
     run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")

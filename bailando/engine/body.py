@@ -98,6 +98,8 @@ class Body:
     place_m : (x, z)
         Middle of the floor, metres.
     floor : FloorSteering
+    refinement : BodyConfig
+        What is put right about the feet and the rest.
     """
 
     skeleton: Skeleton
@@ -105,6 +107,7 @@ class Body:
     frames: int
     place_m: tuple[float, float] = (0.0, 0.0)
     floor: FloorSteering = FLOOR
+    refinement: BodyConfig = BODY
 
     def new_memory(self) -> BodyMemory:
         """Return that of a body that has not danced yet."""
@@ -160,7 +163,7 @@ class Body:
         else:
             rotations, road, contacts, root = decode_pose(upper, lower, memory.root, self.floor)
         rotations, road, refinement = refine(
-            rotations, road, contacts, memory.refinement, BODY, self.skeleton
+            rotations, road, contacts, memory.refinement, self.refinement, self.skeleton
         )
         if any(self.place_m):
             road = road + np.array([self.place_m[0], 0.0, self.place_m[1]], np.float32)

@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from bailando.engine.backends import Backend, load_backend
+from bailando.engine.body import BODY
 from bailando.engine.bundle import Bundle
 from bailando.engine.manifest import Manifest
 from bailando.engine.official_pose import LOWER_CHANNELS as POSITIONS_LOWER
@@ -15,6 +16,7 @@ from bailando.engine.official_pose import UPPER_CHANNELS as POSITIONS_UPPER
 from bailando.engine.session import FLOOR, MotionChunk, Session, SessionOptions, Snapshot
 from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
+from bailando.motion.grounding import BodyConfig
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
 from bailando.music.features import FeatureSpec
@@ -131,6 +133,7 @@ class Dancer:
         energy: float = 1.0,
         place_m: tuple[float, float] = (0.0, 0.0),
         floor_radius_m: float = FLOOR.radius_m,
+        refinement: BodyConfig = BODY,
     ) -> Session:
         """Start a dance.
 
@@ -148,6 +151,8 @@ class Dancer:
             Middle of its floor, metres; +x is the dancer's left.
         floor_radius_m : float
             Radius of the floor that it never leaves.
+        refinement : BodyConfig
+            What is put right about the feet, the floor and jitter; each part can be switched off.
 
         Raises
         ------
@@ -163,7 +168,7 @@ class Dancer:
             energy=energy,
         )
         floor = replace(FLOOR, radius_m=floor_radius_m)
-        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m, floor)
+        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m, floor, refinement)
 
 
 def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec, music: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays, Backend
-from bailando.engine.body import FLOOR, Body, BodyMemory, MotionChunk, usable
+from bailando.engine.body import BODY, FLOOR, Body, BodyMemory, MotionChunk, usable
 from bailando.engine.energy import EnergyState, check_energy
 from bailando.engine.manifest import Manifest
 from bailando.engine.sampling import (
@@ -23,6 +23,7 @@ from bailando.engine.sampling import (
     sample_code,
 )
 from bailando.errors import ConfigError
+from bailando.motion.grounding import BodyConfig
 from bailando.motion.pose import FloorSteering
 from bailando.motion.skeleton import Skeleton
 
@@ -95,11 +96,12 @@ class Session:
         seed: int,
         place_m: tuple[float, float] = (0.0, 0.0),
         floor: FloorSteering = FLOOR,
+        refinement: BodyConfig = BODY,
     ) -> None:
         self._manifest = manifest
         self._backend = backend
         pose = manifest.pose.representation
-        self._body = Body(skeleton, pose, manifest.frames_per_token, place_m, floor)
+        self._body = Body(skeleton, pose, manifest.frames_per_token, place_m, floor, refinement)
         self._memory = self._body.new_memory()
         self._options = self._checked(options)
         self._seed = seed

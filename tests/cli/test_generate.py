@@ -10,9 +10,10 @@ import soundfile
 
 from bailando.cli.generate import main
 from bailando.motion.bvh import read_bvh
-from bailando.motion.motion import load_npz
+from bailando.motion.motion import Motion, load_npz
 
 SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
+FEET = [7, 8, 10, 11]
 
 
 @pytest.fixture
@@ -148,3 +149,24 @@ def test_interrupt_ends_with_130_and_no_traceback(
     monkeypatch.setattr("bailando.engine.generate.collect_motion", interrupt)
     assert generate(short_song, tmp_path / "d.npz", bundle_path) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_what_is_put_right_about_the_body_can_be_switched(
+    short_song: Path, bundle_path: Path, tmp_path: Path
+) -> None:
+    dances: dict[str, Motion] = {}
+    for parts in ("none", "feet", "floor", "smooth", "feet,floor"):
+        path = tmp_path / f"{parts}.npz"
+        assert generate(short_song, path, bundle_path, "--body", parts, "--quiet") == 0
+        dances[parts] = load_npz(path)
+    lowest_m = {parts: dance.positions[:, FEET, 1].min() for parts, dance in dances.items()}
+    jerk = {parts: np.abs(np.diff(dance.positions, 3, axis=0)).mean() for parts, dance in dances.items()}
+    assert lowest_m["none"] < -0.005 < -1e-4 < lowest_m["floor"]
+    assert jerk["smooth"] < 0.9 * jerk["none"]
+    assert np.abs(dances["feet"].rotations - dances["none"].rotations).max() > 1e-3
+    assert lowest_m["feet,floor"] > -1e-4
+
+
+def test_unknown_part_of_the_body_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(SONG), "-o", str(tmp_path / "a.npz"), "--body", "legs"]) == 2
+    assert "--body got 'legs'" in capsys.readouterr().err
