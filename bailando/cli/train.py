@@ -68,6 +68,11 @@ def train_parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--music", type=Path, nargs="+", default=[], help="folders of songs")
         command.add_argument("--sources", type=Path, help="YAML: licence, credit and styles by folder")
+        command.add_argument(
+            "--music-features",
+            metavar="NAME",
+            help="causal, published or encodec:FOLDER instead of the configuration's",
+        )
         command.add_argument("--joint-map", type=Path, help="YAML: our joint names to those of the BVH files")
         command.add_argument("--workers", type=int, default=1, help="processes (default: 1)")
     prepare.add_argument(
@@ -131,13 +136,16 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from bailando.training.sources import read_joint_map
 
     config = _config(arguments)
+    prepared = config.prepare
+    if arguments.music_features:
+        prepared = dataclasses.replace(prepared, music_features=arguments.music_features)
     if not arguments.motion:
         raise ConfigError("no motion given: name folders of recordings with --motion")
     index = prepare(
         arguments.motion,
         arguments.music,
         arguments.data,
-        config.prepare,
+        prepared,
         workers=arguments.workers,
         sources_file=arguments.sources,
         joint_map=read_joint_map(arguments.joint_map) if arguments.joint_map else None,

@@ -30,6 +30,11 @@ def feature_spec(checkpoint: DancerCheckpoint) -> FeatureSpec:
     ExportError
         If it does not fit the GPT, or codes and music tokens differ in length.
     """
+    if "kind" in checkpoint.features:
+        raise ExportError(
+            f"the dancer was trained on {checkpoint.features['kind']!r} features; a live bundle hears ours: "
+            "prepare the data with --music-features causal"
+        )
     features = FeatureSpec.from_dict(dict(checkpoint.features))
     config = checkpoint.gpt.config
     if config.music_dim != config.music_frames * features.frame_dim:

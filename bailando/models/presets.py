@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bailando.errors import ConfigError
 from bailando.models.gpt import GPTConfig
@@ -92,7 +92,7 @@ def _tiny(features: int, styles: int) -> Preset:
 PRESETS = {"live": _live, "paper": _paper, "tiny": _tiny}
 
 
-def preset(name: str, *, features: int, styles: int = 1) -> Preset:
+def preset(name: str, *, features: int, styles: int = 1, music_frames: int = FRAMES_PER_TOKEN) -> Preset:
     """Return a named preset.
 
     Parameters
@@ -100,9 +100,11 @@ def preset(name: str, *, features: int, styles: int = 1) -> Preset:
     name
         ``live``, ``paper`` or ``tiny``.
     features
-        Music features per frame; a music token is eight frames.
+        Music features per frame.
     styles
         Dance styles including ``open``.
+    music_frames
+        Frames of a music token.
 
     Raises
     ------
@@ -111,4 +113,6 @@ def preset(name: str, *, features: int, styles: int = 1) -> Preset:
     """
     if name not in PRESETS:
         raise ConfigError(f"preset is {name!r}, expected one of {sorted(PRESETS)}")
-    return PRESETS[name](features, styles)
+    sizes = PRESETS[name](features, styles)
+    gpt = replace(sizes.gpt, music_dim=music_frames * features, music_frames=music_frames)
+    return replace(sizes, gpt=gpt)

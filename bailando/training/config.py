@@ -7,6 +7,7 @@ from typing import Literal
 
 from bailando.models.presets import PRESETS
 from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.music_features import check_choice
 from bailando.training.optimiser_config import OptimiserConfig, require, require_schedule, require_windows
 from bailando.training.root_config import RootStageConfig
 
@@ -83,6 +84,9 @@ class PrepareConfig:
         Fractions; of each style at least one recording is held out if it has three.
     seed
         Of the split and of the drawn songs.
+    music_features
+        What models are told of music: ``causal`` (ours, the only ones a live bundle hears), ``published``
+        (438 for a token) or ``encodec:FOLDER``.
     pairing
         See `PairingConfig`.
     """
@@ -93,6 +97,7 @@ class PrepareConfig:
     held_out_recordings: float = 0.1
     held_out_songs: float = 0.1
     seed: int = 0
+    music_features: str = "causal"
     pairing: PairingConfig = field(default_factory=PairingConfig)
 
     def __post_init__(self) -> None:
@@ -107,6 +112,7 @@ class PrepareConfig:
             1.0 in self.speeds and all(0.5 <= speed <= 2 for speed in self.speeds),
             f"speeds are {self.speeds}, expected 1.0 and others from 0.5 to 2",
         )
+        check_choice(self.music_features)
         for name in ("held_out_recordings", "held_out_songs"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} is {value}, expected 0 <= {name} < 1")

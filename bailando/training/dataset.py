@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bailando.errors import InputError
+from bailando.models.presets import Preset, preset
 
 FORMAT = "bailando-dataset"
 VERSION = 1
@@ -85,6 +86,16 @@ class Dataset:
         """Music features per frame."""
         return int(self.index["feature_dim"])
 
+    @property
+    def music_frames(self) -> int:
+        """Feature frames of a music token: 8, or 1, the last one (see `MusicFeatures`)."""
+        return int(self.index.get("music_frames", 8))
+
+    @property
+    def has_own_features(self) -> bool:
+        """Whether the features are ours, whose channels have names."""
+        return "kind" not in self.index["features"]
+
     def of(self, split: Split) -> list[Segment]:
         """Return the segments of one side of the split."""
         return [segment for segment in self.segments if segment.split == split]
@@ -113,6 +124,13 @@ class Dataset:
             return np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}): prepare the data set again") from None
+
+
+def preset_of(name: str, dataset: Dataset) -> Preset:
+    """Return the model sizes of a name for this data's music and styles."""
+    return preset(
+        name, features=dataset.feature_dim, styles=len(dataset.styles), music_frames=dataset.music_frames
+    )
 
 
 def read_index(folder: Path) -> dict[str, Any]:

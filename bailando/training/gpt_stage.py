@@ -11,11 +11,10 @@ from torch.nn import functional as F
 
 from bailando.errors import InputError
 from bailando.models.gpt import CrossConditionalGPT
-from bailando.models.presets import preset
 from bailando.models.vqvae import PoseVQVAE
 from bailando.music.features import FeatureSpec
 from bailando.training.config import GPTStageConfig, TrainConfig
-from bailando.training.dataset import Dataset
+from bailando.training.dataset import Dataset, preset_of
 from bailando.training.distributed import my_share
 from bailando.training.loop import autocast, pick_device
 from bailando.training.tokens import Batch, tokenise
@@ -53,8 +52,10 @@ class GPTStage:
         set_music_statistics(self.gpt, dataset)
         self.gpt.to(self.device)
         self.noise = CodeNoise(config.gpt, upper, lower)
-        names = FeatureSpec.from_dict(dataset.index["features"]).channel_names
-        self.is_mel = torch.tensor([name.startswith("mel_") for name in names])
+        self.is_mel = torch.zeros(dataset.feature_dim, dtype=torch.bool)
+        if dataset.has_own_features:
+            names = FeatureSpec.from_dict(dataset.index["features"]).channel_names
+            self.is_mel = torch.tensor([name.startswith("mel_") for name in names])
 
     @property
     def model(self) -> nn.Module:
@@ -154,7 +155,7 @@ class CodeNoise:
 def new_gpt(config: TrainConfig, dataset: Dataset) -> CrossConditionalGPT:
     """Return an untrained GPT of the configured size, seeded."""
     torch.manual_seed(config.seed + 1)
-    sizes = preset(config.model, features=dataset.feature_dim, styles=len(dataset.styles))
+    sizes = preset_of(config.model, dataset)
     return CrossConditionalGPT(replace(sizes.gpt, dropout=config.gpt.dropout))
 
 

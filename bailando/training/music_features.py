@@ -1,4 +1,4 @@
-"""What a model can be told of music, behind one interface: our causal features, or EnCodec's embeddings.
+"""What a model can be told of music, behind one interface: our features, the published ones, EnCodec's.
 
 EnCodec (Défossez et al. 2022) through `transformers` (extra ``encodec``), with weights that the user has;
 nothing is downloaded.
@@ -6,8 +6,9 @@ nothing is downloaded.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,13 +16,19 @@ import torch
 
 from bailando.errors import ConfigError, InputError
 from bailando.music.features import FeatureExtractor, FeatureSpec
+from bailando.music.published_features import DIM, PublishedSpec
 
 FRAME_RATE_HZ = 60
+FRAMES_PER_TOKEN = 8
+CHOICES = "causal, published or encodec:FOLDER"
 Float32Array = npt.NDArray[np.float32]
 
 
 class MusicFeatures(Protocol):
     """Features of a song at 60 Hz; frame n depends on nothing after the end of its interval."""
+
+    music_frames: Literal[1, 8]
+    """Frames that make a music token: all eight, or the last, which tells of all of them."""
 
     @property
     def sample_rate_hz(self) -> int:
@@ -45,6 +52,8 @@ class MusicFeatures(Protocol):
 class CausalFeatures:
     """Our features: mel bands, onsets, level, beats (see `bailando.music.features`)."""
 
+    music_frames: Literal[1, 8] = 8
+
     def __init__(self, spec: FeatureSpec | None = None) -> None:
         self.spec = spec or FeatureSpec()
 
@@ -67,6 +76,48 @@ class CausalFeatures:
         return self.spec.to_dict()
 
 
+class PublishedMusic:
+    """The 438 features of the published models (see `bailando.music.published_features`), rhythm among them.
+
+    They come 7.5 a second, one for a token. Codes may begin at any frame, so each frame holds the vector of
+    the token that ends with it: eight streams of tokens, a frame apart.
+    """
+
+    music_frames: Literal[1, 8] = 1
+
+    def __init__(self) -> None:
+        self.spec = PublishedSpec(FeatureSpec(), rhythm=True)
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Rate of the samples."""
+        return self.spec.base.sample_rate_hz
+
+    @property
+    def frame_dim(self) -> int:
+        """Number of channels F."""
+        return DIM
+
+    def extract(self, samples: Float32Array) -> Float32Array:
+        """Return the features (T, 438)."""
+        base = FeatureExtractor(self.spec.base).extract(samples)
+        hop = self.spec.base.hop_length
+        hops = samples[: len(base) * hop].reshape(len(base), hop)
+        features = np.zeros((len(base), DIM), np.float32)
+        for last in range(FRAMES_PER_TOKEN):
+            silence = ((FRAMES_PER_TOKEN - 1 - last, 0), (0, 0))
+            sound, heard = np.pad(hops, silence), np.pad(base, silence)
+            extractor = self.spec.extractor()
+            for token, frame in enumerate(range(last, len(base), FRAMES_PER_TOKEN)):
+                part = slice(token * FRAMES_PER_TOKEN, (token + 1) * FRAMES_PER_TOKEN)
+                features[frame] = extractor.step(sound[part].ravel(), heard[part])
+        return features
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec's dictionary."""
+        return self.spec.to_dict()
+
+
 class EncodecFeatures:
     """EnCodec's embeddings before quantisation, the newest complete one of each 60 Hz frame.
 
@@ -83,6 +134,8 @@ class EncodecFeatures:
     InputError
         If the folder holds no such model, or one that looks ahead.
     """
+
+    music_frames: Literal[1, 8] = 8
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -134,3 +187,41 @@ class EncodecFeatures:
     def to_dict(self) -> dict[str, Any]:
         """Return kind and sizes; the weights are the user's."""
         return {"kind": "encodec", "sample_rate_hz": self._rate_hz, "stride": self._stride, "dim": self._dim}
+
+
+def check_choice(choice: str) -> None:
+    """Raise `ConfigError` unless `music_features` knows the choice."""
+    kind, _, folder = choice.partition(":")
+    if choice not in ("causal", "published") and not (kind == "encodec" and folder):
+        raise ConfigError(f"music_features is {choice!r}, expected {CHOICES}")
+
+
+@lru_cache(maxsize=2)
+def music_features(choice: str) -> MusicFeatures:
+    """Return the features of a name.
+
+    Parameters
+    ----------
+    choice
+        ``causal``, ``published``, or ``encodec:FOLDER`` with the folder of the user's weights.
+
+    Raises
+    ------
+    ConfigError, InputError
+        If there are no such features; see `EncodecFeatures`.
+    """
+    check_choice(choice)
+    if choice == "causal":
+        return CausalFeatures()
+    return PublishedMusic() if choice == "published" else EncodecFeatures(Path(choice.partition(":")[2]))
+
+
+def extract_at(features: MusicFeatures, samples: Float32Array, rate_hz: int) -> Float32Array:
+    """Return the features (T, F) of samples at any rate, T as many whole frames as our own have."""
+    frames = len(samples) * FRAME_RATE_HZ // rate_hz
+    if features.sample_rate_hz != rate_hz:
+        import soxr
+
+        samples = soxr.resample(samples, rate_hz, features.sample_rate_hz).astype(np.float32)
+    found = features.extract(samples)[:frames]
+    return np.pad(found, ((0, frames - len(found)), (0, 0)))

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 
 from bailando.music.audio import load_mono
-from bailando.music.features import FeatureExtractor, FeatureSpec
-from bailando.training.songs import Song, beat_agreement, beat_times
+from bailando.music.features import FeatureSpec
+from bailando.training.music_features import CausalFeatures, MusicFeatures
+from bailando.training.pairing import told_and_agreement
+from bailando.training.songs import Song, beat_times
 
 FRAME_RATE_HZ = 60
 
 
 def pair_with_own_song(
-    song: Song, start_s: float, frames: int, preroll_frames: int
+    song: Song, start_s: float, frames: int, preroll_frames: int, music: MusicFeatures | None = None
 ) -> tuple[npt.NDArray[np.float16], list[dict[str, Any]]]:
     """Extract the features of the song that a stretch of motion was danced to.
 
@@ -27,6 +29,8 @@ def pair_with_own_song(
         Length T of the motion, 60 Hz.
     preroll_frames
         Feature frames in front of frame 0; as many of them as the song has are heard.
+    music
+        What to extract; ours by default.
 
     Returns
     -------
@@ -39,16 +43,18 @@ def pair_with_own_song(
     heard = int(np.clip(np.floor(start_s * FRAME_RATE_HZ), 0, preroll_frames))
     first = round((start_s - heard / FRAME_RATE_HZ) * spec.sample_rate_hz)
     samples = _excerpt(song, first, (heard + frames) * spec.hop_length)
-    features = np.zeros((1, preroll_frames + frames, spec.frame_dim), np.float16)
-    features[0, preroll_frames - heard :] = FeatureExtractor(spec).extract(samples)
+    music = music or CausalFeatures()
     beats = (beat_times(song) - start_s) * FRAME_RATE_HZ
+    told, agreement = told_and_agreement(music, samples, beats, heard)
+    features = np.zeros((1, preroll_frames + frames, music.frame_dim), np.float16)
+    features[0, preroll_frames - heard :] = told
     return features, [
         {
             "song": song.name,
             "ratio": 1.0,
             "song_start_s": round(start_s, 3),
             "preroll_frames": heard,
-            "agreement": round(beat_agreement(features[0, preroll_frames:], beats), 3),
+            "agreement": agreement,
             "beats": [round(float(beat), 2) for beat in beats if 0 <= beat < frames],
             "paired": True,
         }

@@ -20,6 +20,7 @@ from bailando.errors import InputError
 from bailando.music.audio import load_mono
 from bailando.music.features import FeatureExtractor, FeatureSpec
 from bailando.training.config import PairingConfig
+from bailando.training.music_features import CausalFeatures, MusicFeatures, extract_at
 from bailando.training.songs import Song, beat_agreement, beat_times
 
 FRAME_RATE_HZ = 60
@@ -161,6 +162,7 @@ def pair_segment(
     songs: Sequence[Song],
     config: PairingConfig,
     rng: np.random.Generator,
+    music: MusicFeatures | None = None,
 ) -> tuple[npt.NDArray[np.float16], list[dict[str, Any]]]:
     """Draw songs for a stretch of motion and extract their features.
 
@@ -174,6 +176,8 @@ def pair_segment(
         To draw from; songs whose tempo does not fit are passed over.
     config, rng
         How, and the only source of chance.
+    music
+        What to extract; ours by default.
 
     Returns
     -------
@@ -191,25 +195,37 @@ def pair_segment(
     grid = extend_grid(beats, -config.preroll_frames, frames + FRAME_RATE_HZ)
     fitting = _fitting_songs(songs, grid, config)
     order = rng.permutation(len(fitting))
-    features = np.zeros((config.draws, config.preroll_frames + frames, FeatureSpec().frame_dim), np.float16)
+    music = music or CausalFeatures()
+    features = np.zeros((config.draws, config.preroll_frames + frames, music.frame_dim), np.float16)
     draws = []
     for draw in range(config.draws):
         song, song_beats_s, ratio = fitting[order[draw % len(fitting)]]
         preroll = 0 if draw < config.cold_draws else config.preroll_frames
         dance_s, song_s = _align(grid, song_beats_s, preroll, frames, rng)
         audio = _warped(song, dance_s, song_s, preroll + frames)
-        features[draw, config.preroll_frames - preroll :] = FeatureExtractor().extract(audio)
+        told, agreement = told_and_agreement(music, audio, grid, preroll)
+        features[draw, config.preroll_frames - preroll :] = told
         draws.append(
             {
                 "song": song.name,
                 "ratio": round(ratio, 4),
                 "song_start_s": round(float(np.interp(preroll / FRAME_RATE_HZ, dance_s, song_s)), 3),
                 "preroll_frames": preroll,
-                "agreement": round(beat_agreement(features[draw, config.preroll_frames :], grid), 3),
+                "agreement": agreement,
                 "beats": [round(float(beat), 2) for beat in grid if 0 <= beat < frames],
             }
         )
     return features, draws
+
+
+def told_and_agreement(
+    music: MusicFeatures, audio: npt.NDArray[np.float32], grid: FloatArray, preroll: int
+) -> tuple[npt.NDArray[np.float16], float]:
+    """Return what a model is told of sound at our rate, and how the tracker agrees with a grid after it."""
+    own = FeatureExtractor().extract(audio).astype(np.float16)
+    rate_hz = FeatureSpec().sample_rate_hz
+    told = own if isinstance(music, CausalFeatures) else extract_at(music, audio, rate_hz).astype(np.float16)
+    return told, round(beat_agreement(own[preroll:], grid), 3)
 
 
 def _fitting_songs(

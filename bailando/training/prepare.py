@@ -10,10 +10,10 @@ from typing import Any
 
 from bailando.errors import BailandoError, InputError
 from bailando.motion.skeleton import Skeleton
-from bailando.music.features import FeatureSpec
 from bailando.training.aist import dataset_root
 from bailando.training.config import PairingConfig, PrepareConfig
 from bailando.training.dataset import FORMAT, VERSION, Segment, Split, write_array, write_index
+from bailando.training.music_features import music_features
 from bailando.training.prepare_music import prepare_music
 from bailando.training.readers import read_motion, round_trip_mm
 from bailando.training.resumable import finish, finished, key_of, run_jobs
@@ -70,6 +70,7 @@ def prepare(
     InputError
         If there is nothing to prepare.
     """
+    music_features(config.music_features)  # what cannot be had is told before the work, not after it
     known = known_sources(sources_file)
     motion_sources = [describe_source(folder, known) for folder in motion_folders]
     recordings = [
@@ -150,12 +151,14 @@ def _nothing_left(prepared: Sequence[Mapping[str, Any]], config: PrepareConfig) 
 
 def _index(segments: list[Segment], config: PrepareConfig, sources: dict[str, Any]) -> dict[str, Any]:
     styles = sorted({segment.style for segment in segments} - {OPEN_STYLE})
+    music = music_features(config.music_features)
     return {
         "format": FORMAT,
         "version": VERSION,
         "frame_rate_hz": 60,
-        "feature_dim": FeatureSpec().frame_dim,
-        "features": FeatureSpec().to_dict(),
+        "feature_dim": music.frame_dim,
+        "features": music.to_dict(),
+        "music_frames": music.music_frames,
         "skeleton": Skeleton.default().to_dict(),
         "preroll_frames": config.pairing.preroll_frames,
         "styles": [OPEN_STYLE, *styles],

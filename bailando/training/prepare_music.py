@@ -13,6 +13,7 @@ import numpy as np
 from bailando.errors import InputError
 from bailando.training.config import PrepareConfig
 from bailando.training.dataset import Segment, Split, write_array
+from bailando.training.music_features import music_features
 from bailando.training.paired import pair_with_own_song
 from bailando.training.pairing import pair_segment
 from bailando.training.resumable import finish, finished, key_of, run_jobs
@@ -110,15 +111,17 @@ def _pair(job: _Job) -> list[dict[str, Any]]:
         segment.frames,
         beats.tolist(),
         *((segment.song, segment.song_start_s) if segment.song else ()),
+        *(() if config.music_features == "causal" else (config.music_features,)),
     )
     if (done := finished(note, key)) is not None:
         return list(done["draws"])
+    told = music_features(config.music_features)
     if segment.song:
         start_s, preroll = segment.song_start_s, config.pairing.preroll_frames
-        features, draws = pair_with_own_song(job.songs[0], start_s, segment.frames, preroll)
+        features, draws = pair_with_own_song(job.songs[0], start_s, segment.frames, preroll, told)
     else:
         seed = int.from_bytes(hashlib.sha256(segment.name.encode()).digest()[:8], "little")
         rng = np.random.default_rng([config.seed, seed])
-        features, draws = pair_segment(beats, segment.frames, job.songs, config.pairing, rng)
+        features, draws = pair_segment(beats, segment.frames, job.songs, config.pairing, rng, told)
     write_array(folder / f"{segment.file_stem}.npy", features)
     return list(finish(note, key, {"draws": draws})["draws"])

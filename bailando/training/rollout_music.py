@@ -37,11 +37,14 @@ class Track:
         Its beat grid in frames, ascending, from before its start to after its end.
     style
         Number of the style that goes with it; 0 for open.
+    music_frames
+        Last feature frames of a token that are told.
     """
 
     features: npt.NDArray[np.floating]
     beats: FloatArray
     style: int = 0
+    music_frames: int = 8
 
     @property
     def frames(self) -> int:
@@ -118,14 +121,18 @@ class Tracks:
         step = torch.diff(position, dim=1, prepend=2 * position[:, :1] - position[:, 1:2])
         beats = (position - nearest >= -step / 2) & (position - nearest < step / 2)
         music = RolloutMusic(
-            tokens=torch.from_numpy(np.stack(features)).reshape(
-                len(features), -1, FRAMES_PER_TOKEN * features[0].shape[1]
-            ),
+            tokens=self._tokens(np.stack(features)),
             phase=(position % 1.0).float(),
             beats=beats,
             style=torch.tensor(styles),
         )
         return RolloutMusic(*(part.repeat_interleave(repeats, dim=0) for part in music))
+
+    def _tokens(self, features: npt.NDArray[np.float32]) -> Tensor:
+        """Join frames (B, 8 T, F) to tokens ``[B, T, 8 F]``, or keep each eighth where it tells of all."""
+        count, _, width = features.shape
+        tokens = torch.from_numpy(features).reshape(count, -1, FRAMES_PER_TOKEN, width)
+        return tokens[:, :, -self.tracks[0].music_frames :].flatten(2)
 
 
 def tracks_of_dataset(dataset: Dataset, split: Split, min_agreement: float) -> list[Track]:
@@ -143,7 +150,7 @@ def tracks_of_dataset(dataset: Dataset, split: Split, min_agreement: float) -> l
             if draw["agreement"] < min_agreement or len(beats) < 2:
                 continue
             track = _paired_track(dataset, segment, features, beats, int(draw["preroll_frames"]))
-            if _follows(track, dataset.preroll_frames):
+            if not dataset.has_own_features or _follows(track, dataset.preroll_frames):
                 tracks.append(track)
     return tracks
 
@@ -154,7 +161,7 @@ def _paired_track(
     """Return what is heard of a draw; the grid goes on into the music before the motion, as it was warped."""
     heard = features[dataset.preroll_frames - preroll :]
     grid = extend_grid(beats + preroll, -FRAME_RATE_HZ, len(heard) + FRAME_RATE_HZ)
-    return Track(heard, grid, dataset.styles.index(segment.style))
+    return Track(heard, grid, dataset.styles.index(segment.style), dataset.music_frames)
 
 
 def _follows(track: Track, settling_frames: int) -> bool:

@@ -103,6 +103,8 @@ def training_tracks(
     """Return the music to learn and to be judged on; given songs are learned on, the held-out ones never."""
     held_out_songs = {name for name, song in dataset.index["songs"].items() if song["split"] == "held_out"}
     train = tracks_of_dataset(dataset, "train", config.min_agreement)
+    if music_folders and not dataset.has_own_features:
+        raise ConfigError("--music is told in our features, the data set has others: leave it out")
     for folder in music_folders:
         train += tracks_of_songs(folder, config.min_agreement, held_out_songs)
     held_out = tracks_of_dataset(dataset, "held_out", config.min_agreement)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bailando.models.presets import PUBLISHED_UPPER_CHANNELS, preset
+from bailando.models.presets import PUBLISHED_UPPER_CHANNELS
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training import root_stage, vqvae_stage
 from bailando.training.config import TrainConfig
-from bailando.training.dataset import Dataset
+from bailando.training.dataset import Dataset, preset_of
 from bailando.training.loop import Stage, load_weights
 from bailando.training.position_stage import PositionVQVAEStage
 from bailando.training.vqvae_stage import VQVAEStage, load_models
@@ -16,7 +16,7 @@ from bailando.training.vqvae_stage import VQVAEStage, load_models
 
 def new_vqvae_stage(config: TrainConfig, dataset: Dataset) -> Stage:
     """Return the first stage: on our pose channels, or on positions where the model is the published one."""
-    sizes = preset(config.model, features=dataset.feature_dim, styles=len(dataset.styles))
+    sizes = preset_of(config.model, dataset)
     if sizes.upper.channels == PUBLISHED_UPPER_CHANNELS:
         return PositionVQVAEStage(config, dataset)
     return VQVAEStage(config, dataset)

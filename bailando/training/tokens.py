@@ -18,7 +18,7 @@ from bailando.training.representation import half_poses
 
 
 class Batch(NamedTuple):
-    """Windows of T tokens.
+    """Windows of T tokens; where one feature frame tells of all eight, a music token is F wide.
 
     ``music`` ``[B, T, 8 F]``, ``upper`` and ``lower`` ``[B, T]`` int64, ``style`` ``[B]`` int64. Music token
     j covers the frames of code j; the model predicts code j + 1 from both (with a music lead, from music
@@ -48,6 +48,8 @@ class Sequence:
         Features of the songs drawn for it.
     first_frame
         Feature frame of its frame 0.
+    music_frames
+        Last feature frames of a token that are told.
     """
 
     upper: Tensor
@@ -55,6 +57,7 @@ class Sequence:
     style: int
     music: npt.NDArray[np.float16]
     first_frame: int
+    music_frames: int = 8
 
 
 class TokenSequences:
@@ -130,7 +133,9 @@ class TokenSequences:
         danced = start + size * torch.arange(tokens)
         seen = (danced + shift).clamp(0, len(sequence.upper) - 1)
         return Batch(
-            music=torch.from_numpy(frames.reshape(tokens, -1)),
+            music=torch.from_numpy(
+                frames.reshape(tokens, size, -1)[:, -sequence.music_frames :].reshape(tokens, -1)
+            ),
             upper=sequence.upper[danced],
             lower=sequence.lower[danced],
             upper_seen=sequence.upper[seen],
@@ -178,6 +183,7 @@ def _sequence(dataset: Dataset, segment: Segment, upper: Tensor, lower: Tensor) 
         style=dataset.styles.index(segment.style),
         music=dataset.music(segment),
         first_frame=dataset.preroll_frames,
+        music_frames=dataset.music_frames,
     )
 
 

@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from bailando.errors import InputError
-from bailando.models.presets import preset
 from bailando.models.vqvae import PoseVQVAE, VQVAEOutput
 from bailando.motion.pose import HEIGHT, LOWER_ROTATIONS
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.config import TrainConfig
-from bailando.training.dataset import Dataset, Segment, Split
+from bailando.training.dataset import Dataset, Segment, Split, preset_of
 from bailando.training.distributed import my_share
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import autocast, pick_device
@@ -65,7 +64,7 @@ class PoseWindows:
 
 def new_models(config: TrainConfig, dataset: Dataset) -> tuple[PoseVQVAE, PoseVQVAE]:
     """Return untrained upper and lower VQ-VAEs of the configured sizes, seeded."""
-    sizes = preset(config.model, features=dataset.feature_dim, styles=len(dataset.styles))
+    sizes = preset_of(config.model, dataset)
     stage = config.vqvae
     tokens = stage.optimiser.batch_size * stage.window_frames // sizes.upper.frames_per_code
     restart_below = stage.restart_fraction * tokens / sizes.upper.codebook_size

@@ -18,10 +18,12 @@ from bailando.training.config_files import load_config
 from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import load_weights
+from bailando.training.prepare import prepare
 from bailando.training.representation import joint_positions, published_pose
 from bailando.training.root_stage import RootStage, pose_and_velocity
 from bailando.training.run import export_checkpoint, train_gpt, train_root, train_vqvae
 from bailando.training.stage_models import load_vqvaes
+from bailando.training.tokens import Sequence, TokenSequences
 
 STEPS = 12
 
@@ -35,6 +37,15 @@ def _shrunk(features: int, styles: int) -> Preset:
         lower=replace(published.lower, **small),
         gpt=replace(published.gpt, width=32, heads=4, base_layers=1, head_layers=1, codebook_size=16),
     )
+
+
+@pytest.fixture(scope="module")
+def data_folder(folders: tuple[Path, Path], tiny_config: TrainConfig, tmp_path_factory) -> Path:
+    """A data set whose music is told as the preset says: in the published features."""
+    folder = tmp_path_factory.mktemp("published_data")
+    told = replace(tiny_config.prepare, music_features=load_config("paper").prepare.music_features)
+    prepare([folders[0]], [folders[1]], folder, told)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,19 @@ def test_the_published_layout_is_trained_and_saved(paper: tuple[TrainConfig, Pat
     assert (dancer.upper_vqvae.config.channels, dancer.lower_vqvae.config.root_channels) == (45, 3)
     assert (dancer.gpt.config.positions, dancer.gpt.config.music_lead) == ("learned", 1)
     assert dancer.gpt.stream_embedding.shape == (3, 29, 32)
+
+
+def test_a_token_is_told_one_vector_of_438_that_ends_with_it(data_folder: Path) -> None:
+    dataset = Dataset(data_folder)
+    assert dataset.index["features"]["kind"] == "published-438"
+    segment = dataset.of("train")[0]
+    music = np.array(dataset.music(segment)[-1], np.float32)
+    assert music.shape == (dataset.preroll_frames + segment.frames, 438)
+    codes = torch.zeros(segment.frames, dtype=torch.int64)
+    sequence = Sequence(codes, codes, 0, dataset.music(segment)[-1:], dataset.preroll_frames, 1)
+    batch = next(TokenSequences([sequence], 8).all_windows(4, 1))
+    assert batch.music.shape == (1, 4, 438)
+    np.testing.assert_array_equal(batch.music[0], music[dataset.preroll_frames :][7:32:8])
 
 
 def test_the_root_branch_alone_is_trained_in_its_stage(
