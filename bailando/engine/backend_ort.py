@@ -27,6 +27,8 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+# Their scales are of all rows of a product: in one run dancers would change each other's numbers.
+_SHARED_SCALES = ("int8-dynamic",)
 _ORT_TYPES = {
     "float32": "tensor(float)",
     "float16": "tensor(float16)",
@@ -103,7 +105,8 @@ class OrtBackend:
         self, graph: str, inputs: Mapping[str, NDArray[Any]], states: Sequence[OrtState]
     ) -> tuple[Arrays, list[OrtState]]:
         """Run one step of several sessions: one run of a graph with a free batch, else one after another."""
-        if self._specs[graph].free_batch:
+        spec = self._specs[graph]
+        if spec.free_batch and spec.precision not in _SHARED_SCALES:
             return self._run(graph, inputs, states)
         return step_each(self, graph, inputs, states)
 

@@ -21,6 +21,11 @@ _SOFT_REACH = 0.97
 _STRAIGHT_M = 0.03
 """Knee this near the line from hip to ankle: the way it bends is read off the thigh instead."""
 _UNMOVED_M = 1e-7
+_NO_TURN = np.array([0.0, 0, 0, 1])
+_FORWARD = np.array([0.0, 0, 1])
+_FLAT = np.array([1.0, 0, 1])
+_TURNED_BY = np.array([0, 1, 2, 2])
+"""Which of the turns of thigh, shin and foot each joint takes: toes go with the foot."""
 
 
 class Legs(NamedTuple):
@@ -64,14 +69,14 @@ def solve_legs(legs: Legs, ankles: Array, toes: Array, tip: Array, floor: bool) 
     ndarray, shape (..., 4, 4)
         Local rotations of hip, knee, ankle and toes.
     """
-    hip, knee, ankle, toe = (legs.positions[..., joint, :] for joint in range(4))
+    hip, ankle, toe = (legs.positions[..., joint, :] for joint in (0, 2, 3))
     new_knee, new_ankle = _place_knees(legs, ankles)
     new_toe = _place_toes(new_ankle, toes, toe - ankle)
-    before = np.stack([knee - hip, ankle - knee, toe - ankle], axis=-2)
+    before = legs.positions[..., 1:, :] - legs.positions[..., :3, :]
     after = np.stack([new_knee - hip, new_ankle - new_knee, new_toe - new_ankle], axis=-2)
     moved = np.abs(after - before).max(axis=(-1, -2), keepdims=True) > _UNMOVED_M
-    turns = np.where(moved, _arc(before, after), np.array([0.0, 0, 0, 1]))
-    world = multiply(turns[..., [0, 1, 2, 2], :], legs.rotations)
+    turns = np.where(moved, _arc(before, after), _NO_TURN)
+    world = multiply(turns.take(_TURNED_BY, axis=-2), legs.rotations)
     if floor:
         world[..., 3, :] = _lift_tips(world[..., 3, :], new_toe[..., 1], tip)
     parents = np.concatenate([legs.above[..., None, :], world[..., :3, :]], axis=-2)
@@ -103,7 +108,7 @@ def _knee_pole(legs: Legs, way: Array) -> Array:
     """Direction (..., 3) at right angles to the leg's line to which the knee bends."""
     bend = legs.positions[..., 1, :] - legs.positions[..., 0, :]
     bend = bend - way * dot(bend, way)
-    forward = rotate(legs.rotations[..., 0, :], np.array([0.0, 0, 1]))
+    forward = rotate(legs.rotations[..., 0, :], _FORWARD)
     forward = forward - way * dot(forward, way)
     straight = np.exp(-np.square(lengths(bend) / _STRAIGHT_M))
     pole = bend + 0.5 * _STRAIGHT_M * straight * forward
@@ -129,13 +134,14 @@ def _place_toes(ankle: Array, target: Array, bone: Array) -> Array:
 def _with_height(way: Array, height: Array, bone: Array) -> Array:
     """Vector as long as `bone` that rises by `height` and lies along `way` on the floor."""
     length = lengths(bone)
-    flat = way * np.array([1.0, 0, 1])
+    flat = way * _FLAT
     size = lengths(flat)
-    fallback = bone * np.array([1.0, 0, 1])
-    flat = np.where(size > 1e-6, flat, fallback)
-    rise = np.clip(height[..., None], -length, length)
+    if size.min() <= 1e-6:
+        flat = np.where(size > 1e-6, flat, bone * _FLAT)
+        size = lengths(flat)
+    rise = np.minimum(np.maximum(height[..., None], -length), length)
     reach = np.sqrt(np.maximum(length * length - rise * rise, 0))
-    result: Array = flat * (reach / np.maximum(lengths(flat), 1e-9))
+    result: Array = flat * (reach / np.maximum(size, 1e-9))
     result[..., 1] = rise[..., 0]
     return result
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bailando.engine.backend_ort import OrtBackend
 from bailando.engine.backends import Arrays, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer, default_bundle_path
@@ -174,6 +176,24 @@ def test_ensemble_runs_each_network_once_a_token_and_obeys_for_one(free: Bundle)
     ensemble.controls.submit("reset", None, 1)
     (chunks,) = ensemble.feed(sound[:3200])
     assert [chunk.cut for chunk in chunks] == [False, True, False]
+
+
+def test_graphs_whose_scales_all_rows_share_step_one_dancer_after_another(
+    free: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = {name: replace(graph, precision="int8-dynamic") for name, graph in free.manifest.graphs.items()}
+    files = {name: free.file_bytes(name) for name in free.manifest.files}
+    backend = load_backend(Bundle(free.path, replace(free.manifest, graphs=graphs), files), "cpu")
+    rows: list[int] = []
+    run = OrtBackend._run
+
+    def noted(self: OrtBackend, graph: str, inputs: Any, states: Sequence[Any]) -> Any:
+        rows.append(len(states))
+        return run(self, graph, inputs, states)
+
+    monkeypatch.setattr(OrtBackend, "_run", noted)
+    together(sessions_of(Dancer(free, backend)), music(3))
+    assert set(rows) == {1}
 
 
 def test_no_session_moves_when_the_music_is_of_the_wrong_shape(free: Bundle) -> None:
