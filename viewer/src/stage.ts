@@ -107,8 +107,8 @@ export class Stage {
     key.castShadow = true;
     key.shadow.mapSize.set(2048, 2048);
     key.shadow.radius = 5;
-    key.shadow.bias = -0.0004;
-    key.shadow.normalBias = 0.015;
+    key.shadow.bias = -0.0008;
+    key.shadow.normalBias = 0.03;
     key.shadow.camera.near = 2;
     key.shadow.camera.far = 12;
     const cool = new DirectionalLight(STEEL, 0.9);
