@@ -128,6 +128,18 @@ def environment() -> dict[str, Any]:
 
 
 def write_json(path: Path | None, benchmark: str, record: Mapping[str, Any]) -> None:
-    """Write one JSON object: the benchmark's name, its figures and the environment. None writes nothing."""
-    if path is not None:
-        path.write_text(json.dumps({"benchmark": benchmark, **record, **environment()}) + "\n", "utf-8")
+    """Write one JSON object: the benchmark's name, its figures and the environment. None writes nothing.
+
+    Raises
+    ------
+    ValueError
+        If a figure has the name of something that the environment tells.
+    """
+    if path is None:
+        return
+    about = {"benchmark": benchmark, **environment()}
+    if clash := sorted(about.keys() & record.keys()):
+        raise ValueError(
+            f"the record of {benchmark} has {clash}, which tell of the machine; name them otherwise"
+        )
+    path.write_text(json.dumps(about | record) + "\n", "utf-8")

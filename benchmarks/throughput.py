@@ -93,7 +93,7 @@ def main() -> None:
         "unit": "ms",
         "seed": options.seed,
         "token": elapsed,
-        "cores": cores,
+        "cores_busy": cores,
         "together": together,
     }
     if options.seconds:

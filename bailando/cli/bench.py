@@ -100,8 +100,8 @@ def table(suite: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) ->
     for row in suite["row"]:
         record = results.get(row["benchmark"], {})
         values = {name: look_up(record, key) for name, key in row["values"].items()}
-        if any(value is not None for value in values.values()):
-            cells = [cell(row.get(model), values) for model in ("shipped", "paper")]
+        cells = [cell(row.get(model), values) for model in ("shipped", "paper")]
+        if any(value is not None for value in values.values()) and cells != [NOTHING, NOTHING]:
             command = f"`bailando-bench run {row['benchmark']}`"
             lines.append(f"| {row['what']} | {cells[0]} | {cells[1]} | {command} |")
     return lines

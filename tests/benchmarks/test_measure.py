@@ -34,3 +34,8 @@ def test_a_record_is_one_json_object_with_the_machine(tmp_path: Path) -> None:
     assert (record["benchmark"], record["ratio"]) == ("some", 2.0)
     assert record["cores"] >= 1
     assert record["versions"]["numpy"] == np.__version__
+
+
+def test_a_figure_cannot_hide_what_is_told_of_the_machine(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cores"):
+        write_json(tmp_path / "record.json", "some", {"cores": {"1": 0.1}})
