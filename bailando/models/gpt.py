@@ -25,6 +25,7 @@ from bailando.models.config import ModelConfig
 from bailando.models.streaming import State
 
 Positions = Literal["alibi", "rotary", "learned", "sinusoidal"]
+_INITIAL_STD = 0.02
 POSITIONS: tuple[Positions, ...] = ("alibi", "rotary", "learned", "sinusoidal")
 STREAMS = ("music", "upper", "lower")
 
@@ -195,15 +196,16 @@ class CrossConditionalGPT(nn.Module):
         cosine, sine = rotation_table(config.window + 1, config.width)
         half = config.width // 2
         places = torch.cat((sine[:, :half], cosine[:, half:]), dim=-1)
-        self.register_buffer("places", places, persistent=False)
+        # As large as the embeddings that they are added to; the Transformer scales those up instead.
+        self.register_buffer("places", places * (_INITIAL_STD * 2**0.5), persistent=False)
 
     def _initialise(self) -> None:
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Embedding):
-                nn.init.normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=_INITIAL_STD)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
-        nn.init.normal_(self.stream_embedding, std=0.02)
+        nn.init.normal_(self.stream_embedding, std=_INITIAL_STD)
 
     def forward(
         self, music: Tensor, upper: Tensor, lower: Tensor, style: Tensor | None = None
