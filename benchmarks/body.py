@@ -1,4 +1,4 @@
-"""Does the body look right: foot skate, penetration and jerk before and after `refine`, and its cost.
+"""Does the body look right: swinging toes, foot skate, penetration and jerk before and after `refine`, its cost.
 
 python benchmarks/body.py --motion DIR [--seconds 30] [--limit 6] [--json FILE]
 python benchmarks/body.py DANCE.npz ...
@@ -28,6 +28,7 @@ from bailando.motion.skeleton import CONTACT_JOINTS
 
 CHUNK = 8
 SLIDING_M_S = 0.1
+SWINGING_M_S = 0.5
 CONFIGS = {
     "lock + floor": BodyConfig(),
     "lock only": BodyConfig(floor=False),
@@ -95,7 +96,9 @@ def measure(motion: Motion, contacts: NDArray[np.float32]) -> dict[str, float]:
     jerk = np.linalg.norm(np.diff(positions, 3, axis=0), axis=-1) * fps**3
     legs = motion.rotations[:, [1, 2, 4, 5]].astype(np.float64)
     spin = np.linalg.norm(to_axis_angle(multiply(inverse(legs[:-1]), legs[1:])), axis=-1) * fps
+    swinging = feet[1:, 2:, 1][step[:, 2:] > SWINGING_M_S]
     return {
+        "swing_height_mm": float(np.median(swinging) * 1000) if len(swinging) else float("nan"),
         "skate_m_s": float(sliding.mean()),
         "sliding_ratio": float((sliding > SLIDING_M_S).mean()),
         "depth_mean_mm": float(depth.mean()),
