@@ -1,4 +1,4 @@
-"""Does the body look right: swinging toes, foot skate, penetration and jerk before and after `refine`, its cost.
+"""Does the body look right: swinging toes, foot skate, penetration, jerk before and after `refine`, its cost.
 
 python benchmarks/body.py --motion DIR [--seconds 30] [--limit 6] [--json FILE]
 python benchmarks/body.py DANCE.npz ...
