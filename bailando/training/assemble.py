@@ -102,7 +102,8 @@ def start_codes(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE) -> tuple[t
 
 def provenance(dataset: Dataset, config: TrainConfig, name: str) -> Provenance:
     """Return what the checkpoint says of itself, from the data set's index."""
-    minutes = sum(segment.frames for segment in dataset.of("train")) / 3600
+    danced = [segment for segment in dataset.of("train") if not segment.is_other_speed]
+    minutes = sum(segment.frames for segment in danced) / 3600
     songs = [song for song in dataset.index["songs"].values() if song["split"] == "train"]
     return Provenance(
         name=name,

@@ -47,6 +47,11 @@ class Segment:
     song_start_s: float = 0.0
 
     @property
+    def is_other_speed(self) -> bool:
+        """Whether it repeats a stretch at another speed."""
+        return "@" in self.name.rpartition("/")[2]
+
+    @property
     def file_stem(self) -> str:
         """Name of its files."""
         return self.name.replace("/", "__")

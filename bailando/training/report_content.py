@@ -24,7 +24,12 @@ from bailando.training.evaluate import ROWS
 from bailando.training.metrics import motion_beats
 
 Json = dict[str, Any]
-STAGE_TITLES = {"vqvae": "Pose VQ-VAE", "gpt": "Cross-conditional GPT"}
+STAGE_TITLES = {
+    "vqvae": "Pose VQ-VAE",
+    "root": "Root velocity",
+    "gpt": "Cross-conditional GPT",
+    "actor_critic": "Actor-critic",
+}
 _SETTLING_TOKENS = 3
 _NOT_DRAWN = {"step", "skipped"}
 # Title, logarithmic, what the names of its columns end in (without "held_out_"); the first that fits.

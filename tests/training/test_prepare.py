@@ -9,6 +9,7 @@ from swings import swinging
 
 from bailando.errors import InputError
 from bailando.motion.bvh import write_bvh
+from bailando.training.assemble import provenance
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.prepare import prepare
@@ -112,3 +113,13 @@ def test_a_folder_without_motion_is_an_error(tmp_path: Path, tiny_config: TrainC
 def test_a_folder_without_a_data_set_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bailando-train prepare"):
         Dataset(tmp_path)
+
+
+def test_minutes_of_motion_are_counted_once_however_many_speeds(
+    folders: tuple[Path, Path], tiny_config: TrainConfig, tmp_path: Path
+) -> None:
+    told = []
+    for number, speeds in enumerate(((1.0,), (1.0, 0.5))):
+        prepare([folders[0]], [], tmp_path / str(number), replace(tiny_config.prepare, speeds=speeds))
+        told.append(provenance(Dataset(tmp_path / str(number)), tiny_config, "x").description)
+    assert told[0] == told[1]
