@@ -85,7 +85,9 @@ class EvaluateOptions:
     max_seconds : float
         Of each song.
     seed : int
-        Of the dancer and the random clips.
+        Of the first dance (each dance has the next one) and of the random clips.
+    repeats : int
+        Dances to each piece of music: with few pieces the diversity of one dance each is mostly luck.
     """
 
     bundle: Path | None = None
@@ -98,6 +100,7 @@ class EvaluateOptions:
     clip_seconds: float = 4.0
     max_seconds: float = 120.0
     seed: int = 0
+    repeats: int = 1
 
     def __post_init__(self) -> None:
         if self.bundle is not None and self.dances is not None:
@@ -115,6 +118,8 @@ class EvaluateOptions:
                 f"clips of {self.clip_seconds} s, songs of {self.max_seconds} s; "
                 "expected clips of 0.5 to 60 s and at least 1 s of song"
             )
+        if self.repeats < 1:
+            raise ConfigError(f"repeats is {self.repeats}; give 1 or more")
 
 
 def run_evaluate(options: EvaluateOptions) -> dict[str, Any]:
@@ -172,15 +177,16 @@ def _performances(
     }
     if dancer is None:
         return [(name, music, []) for name, music in sets.items() if music] or [("ground truth", [], [])]
-    return [
-        (
-            name,
-            music,
-            [material.dance_to(dancer, piece, options.seed) for piece in tqdm(music, desc=name, unit="")],
-        )
-        for name, music in sets.items()
-        if music
-    ]
+    performances = []
+    for name, pieces in sets.items():
+        music = pieces * options.repeats
+        dances = [
+            material.dance_to(dancer, piece, options.seed + number)
+            for number, piece in enumerate(tqdm(music, desc=name, unit="", disable=not music))
+        ]
+        if music:
+            performances.append((name, music, dances))
+    return performances
 
 
 def _given_dances(folder: Path, songs: Sequence[Song]) -> tuple[list[Music], list[Dance]]:
@@ -293,7 +299,8 @@ def add_evaluate_command(commands: Any) -> argparse.ArgumentParser:
     for name, kind, purpose in (
         ("clip_seconds", float, "of the clips that features are taken from"),
         ("max_seconds", float, "of each song"),
-        ("seed", int, "of the dancer and of the random clips"),
+        ("seed", int, "of the first dance, the others have the next ones, and of the random clips"),
+        ("repeats", int, "dances to each piece of music"),
     ):
         flag, description = "--" + name.replace("_", "-"), f"{purpose} (default: %(default)s)"
         parser.add_argument(flag, type=kind, default=getattr(default, name), help=description)

@@ -72,6 +72,17 @@ def test_a_bundle_dances_to_the_held_out_pairs(dataset, tmp_path) -> None:
     assert json.loads(report.read_text()) == result
 
 
+def test_each_repeat_is_another_dance_to_the_same_music(dataset, tmp_path, monkeypatch) -> None:
+    seeds, dance_to = [], evaluate_material.dance_to
+    monkeypatch.setattr(
+        evaluate_material, "dance_to", lambda *given: seeds.append(given[1:]) or dance_to(*given)
+    )
+    bundle = write_synthetic_bundle(tmp_path / "bundle")
+    result = run_evaluate(EvaluateOptions(bundle=bundle, data=dataset, repeats=2, seed=5))
+    assert [(music.name, seed) for music, seed in seeds] == [("c", 5), ("d", 6), ("c", 7), ("d", 8)]
+    assert result["tables"]["held-out pairs"]["model"]["dances"] == 4
+
+
 def test_a_dance_to_paired_music_begins_after_the_music_heard_before(dataset, tmp_path) -> None:
     from bailando.engine.dancer import Dancer
 
