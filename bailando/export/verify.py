@@ -51,9 +51,10 @@ class RunRecord:
     @classmethod
     def from_dict(cls, value: object) -> RunRecord:
         """Read `to_dict`'s form; raise BundleError if it is anything else."""
+        form = value if isinstance(value, dict) else {}
         try:
-            codes = tuple((int(u), int(v)) for u, v in value["codes"])  # type: ignore[index]
-            upper, lower = (float(r) for r in value["pose_rms"])  # type: ignore[index]
+            codes = tuple((int(u), int(v)) for u, v in form["codes"])
+            upper, lower = (float(r) for r in form["pose_rms"])
         except (TypeError, KeyError, ValueError):
             raise BundleError(
                 "manifest.validation.run is missing or malformed: export the bundle again"
