@@ -48,6 +48,7 @@ LEAD_S = 1.0
 SETTLING_S = 8.0  # the tracker finds the beat first
 PHASES = 64
 NEAR_MS = 100.0
+SERVER_LATENCY_MS = 30  # with 10 the server starves again and again, and what it plays has holes
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def sound_server() -> Iterator[str]:
         raise DeviceError(
             f"{missing} not found; run: apt install pulseaudio pulseaudio-utils libasound2-plugins"
         )
-    server = PulseServer()
+    server = PulseServer(latency_ms=SERVER_LATENCY_MS)
     before = dict(os.environ)
     try:
         server.start()
@@ -147,9 +148,9 @@ def dance_to(
 
     def hear(_block: NDArray[np.float32], _silent: int) -> None:
         nonlocal base_ns
-        if not base_ns:  # now that somebody listens
-            base_ns = now_ns() + round(LEAD_S * 1e9)
-            output.play(samples, base_ns)
+        queued = samples[:0] if base_ns else samples
+        base_ns = base_ns or now_ns() + round(LEAD_S * 1e9)  # now that somebody listens
+        output.play(queued, base_ns)  # each time, for a device that stopped is opened again by it
 
     sink = OscSink(Destination("127.0.0.1", receiver.port))
     runner = LiveRunner(dancer, dancer.session(seed=seed), source, [sink], options, on_sound=hear)

@@ -193,9 +193,9 @@ def _run(
 
     def hear(block: Samples, due_ns: int) -> None:
         nonlocal base_ns
-        if not base_ns:  # now that somebody listens
-            base_ns = now_ns() + round(_LEAD_S * NS_PER_SECOND)
-            output.play(track, base_ns)
+        queued = track[:0] if base_ns else track
+        base_ns = base_ns or now_ns() + round(_LEAD_S * NS_PER_SECOND)  # now that somebody listens
+        output.play(queued, base_ns)  # each time, for a device that stopped is opened again by it
         log.samples.append(block)
         log.blocks.append(((log.blocks[-1][0] if log.blocks else 0) + len(block), now_ns(), due_ns))
 

@@ -17,9 +17,12 @@ RATE = 48000
 
 
 class PulseServer:
-    """Starts, kills and starts again; `environment` is what its clients need."""
+    """Starts, kills and starts again; `environment` is what its clients need.
 
-    def __init__(self, sinks: tuple[str, ...] = ("bailando",)) -> None:
+    `latency_ms` is what they ask of it; ALSA clients that play underrun below some 30.
+    """
+
+    def __init__(self, sinks: tuple[str, ...] = ("bailando",), latency_ms: int = 10) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="pulse"))
         self._sinks = sinks
         self._process: subprocess.Popen[bytes] | None = None
@@ -29,7 +32,7 @@ class PulseServer:
             "XDG_RUNTIME_DIR": str(self.folder),
             "HOME": str(self.folder),
             "PULSE_SERVER": f"unix:{self.folder}/native",
-            "PULSE_LATENCY_MSEC": "10",
+            "PULSE_LATENCY_MSEC": str(latency_ms),
         }
 
     @staticmethod
