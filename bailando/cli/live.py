@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bailando.cli.backend_options import open_dancer
 from bailando.cli.common import run_command
 from bailando.cli.config_file import with_config
-from bailando.cli.live_dancers import dancer_sinks, open_sessions
+from bailando.cli.live_dancers import dancer_sinks, delay_ms, open_sessions
 from bailando.cli.live_options import PROG, live_parser
 from bailando.cli.live_oscquery import advertised
 from bailando.cli.live_recording import recording
@@ -47,7 +47,7 @@ def _live(arguments: Sequence[str]) -> int:
     from bailando.engine.performance import new_controls
     from bailando.engine.runner import LiveOptions, LiveRunner
 
-    live_options = LiveOptions(options.delay, options.duration, options.silence_threshold)
+    live_options = LiveOptions(delay_ms(options), options.duration, options.silence_threshold)
     source = _open_source(options)
     try:
         dancer = open_dancer(options, watch=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bailando.motion.skeleton import Skeleton
 
 MAX_DANCERS = 32
+_DELAY_MS, _DELAY_PER_DANCER_MS = 60.0, 6.0
 SPACING_M = 2.5
 _CROWD_RADIUS_M = 1.2
 
@@ -30,6 +31,14 @@ def add_dancer_options(group: argparse._ArgumentGroup) -> None:
         help="each its own seed; VMC ports and /dancer/N count up",
     )
     group.add_argument("--in-sync", action="store_true", help="all dance alike, from one seed")
+
+
+def delay_ms(options: argparse.Namespace) -> float:
+    """Return ``--delay``, or what covers the computation of so many dancers."""
+    if options.delay is not None:
+        return float(options.delay)
+    further: int = max(0, options.dancers - 1)
+    return _DELAY_MS + _DELAY_PER_DANCER_MS * further
 
 
 def open_sessions(options: argparse.Namespace, dancer: Dancer) -> list[Session]:

@@ -6,6 +6,7 @@ import argparse
 import json
 
 from bailando.cli.backend_options import open_dancer
+from bailando.cli.live_dancers import delay_ms
 from bailando.errors import ConfigError
 
 
@@ -29,7 +30,7 @@ def run_latency_test(options: argparse.Namespace) -> int:
     dancer = open_dancer(options)
     if not (options.json or options.quiet):
         print(f"clicks from {options.audio_out} to {source.name}, about 25 s; let nothing else play")
-    result = measure_latency(dancer, source, options.audio_out, options.delay, seed=options.seed)
+    result = measure_latency(dancer, source, options.audio_out, delay_ms(options), seed=options.seed)
     percentiles = result.percentiles()
     moved = len(result.parts["total"])
     if options.json:

@@ -46,7 +46,9 @@ def live_parser() -> argparse.ArgumentParser:
     run = parser.add_argument_group("run")
     add_about(run, version_help=argparse.SUPPRESS)  # a line saved: all must fit a screen
     add_config_option(run)
-    run.add_argument("--delay", type=float, default=60.0, metavar="MS", help="sound to motion (default 60)")
+    run.add_argument(
+        "--delay", type=float, metavar="MS", help="sound to motion (default 60, 6 more per dancer)"
+    )
     run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
     add_service_options(run)
     run.add_argument("--telemetry", metavar="FILE", help="JSON lines, one a second")

@@ -22,6 +22,8 @@ from pythonosc.osc_packet import OscPacket
 
 from bailando import __version__
 from bailando.cli.live import main
+from bailando.cli.live_dancers import delay_ms
+from bailando.cli.live_options import live_parser
 from tests.engine.udp_receiver import decode, receiver
 
 SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
@@ -308,3 +310,11 @@ def test_missing_bundle(tmp_path: Path) -> None:
 )
 def test_option_out_of_range(bundle_path: Path, options: list[str], word: str) -> None:
     assert_one_line_error(refused(bundle_path, *options), word)
+
+
+def test_each_further_dancer_adds_to_the_default_delay_alone() -> None:
+    def delay(*given: str) -> float:
+        return delay_ms(live_parser().parse_args(["--demo", *given]))
+
+    assert [delay("--dancers", str(count)) for count in (1, 2, 8)] == [60, 66, 102]
+    assert delay("--dancers", "8", "--delay", "40") == 40
