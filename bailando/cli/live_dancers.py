@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bailando.motion.skeleton import Skeleton
 
 MAX_DANCERS = 32
-_DELAY_MS, _DELAY_PER_DANCER_MS = 60.0, 12.0
+_DELAY_PER_DANCER_MS = 12.0
 SPACING_M = 2.5
 _CROWD_RADIUS_M = 1.2
 
@@ -35,10 +35,12 @@ def add_dancer_options(group: argparse._ArgumentGroup) -> None:
 
 def delay_ms(options: argparse.Namespace) -> float:
     """Return ``--delay``, or what covers the computation of so many dancers."""
+    from bailando.engine.runner import LiveOptions
+
     if options.delay is not None:
         return float(options.delay)
     further: int = max(0, options.dancers - 1)
-    return _DELAY_MS + _DELAY_PER_DANCER_MS * further
+    return LiveOptions.delay_ms + _DELAY_PER_DANCER_MS * further
 
 
 def open_sessions(options: argparse.Namespace, dancer: Dancer) -> list[Session]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -47,7 +48,7 @@ class Sink(Protocol):
         """Let go of everything; closing twice is harmless."""
 
 
-class DatagramSink:
+class DatagramSink(ABC):
     """A sink of datagrams to one UDP destination.
 
     Subclasses say what one frame is in datagrams (`datagrams`).
@@ -72,9 +73,9 @@ class DatagramSink:
         self.frame_rate_hz = float(FRAME_RATE_HZ)
         self._socket: socket.socket | None = None
 
+    @abstractmethod
     def datagrams(self, frame: Frame) -> Sequence[bytes | None]:
         """Return the datagrams of a frame, in order; None for one that the format cannot say."""
-        raise NotImplementedError
 
     def open(self) -> None:
         """Open the socket.
@@ -128,13 +129,13 @@ class PacketSink(DatagramSink):
         self._templates: list[PacketTemplate] = []
 
     @property
+    @abstractmethod
     def packets(self) -> Sequence[Packet]:
         """The datagrams of one frame, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, frame: Frame) -> NDArray[np.float32]:
         """Return the numbers of the frame that the packets' slots point to, (values,) float32."""
-        raise NotImplementedError
 
     def open(self) -> None:
         """Open the socket; raises OutputError if the system has no route to the destination."""
