@@ -103,7 +103,7 @@ def bound(model: onnx.ModelProto, seed: int) -> Callable[[], object]:
     for tensor in session.get_inputs():
         kind = types[tensor.type]
         full = random.standard_normal(tensor.shape) if kind is np.float32 else np.full(tensor.shape, 5)
-        full = np.full(tensor.shape, PUBLISHED_WINDOW) if tensor.name == "cache_length" else full
+        full = np.full(tensor.shape, PUBLISHED_WINDOW) if tensor.name == "steps_taken" else full
         values[tensor.name] = ort.OrtValue.ortvalue_from_numpy(full.astype(kind))
         if f"next_{tensor.name}" in outputs:
             spare[tensor.name] = ort.OrtValue.ortvalue_from_numpy(np.zeros(tensor.shape, kind))

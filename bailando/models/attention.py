@@ -1,8 +1,9 @@
-"""Causal attention over parallel streams, offline with a mask or step by step with a rolling cache.
+"""Causal attention over parallel streams, offline with a mask or step by step with a ring of a cache.
 
 A token step holds one vector per stream (music, upper, lower). Step j attends to steps j - W ... j of all
 streams; where a stream's vector lies in time enters through a bias (ALiBi) or a rotation of queries and
-keys, or not at all (positions added to the input).
+keys, or not at all (positions added to the input). None of them minds in what order the steps lie, so the
+cache has a slot for each visible step and the new one goes into the oldest's place.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from torch.nn import functional as F
 class Window(NamedTuple):
     """What a block needs to know about time in one streaming step.
 
-    ``bias`` ``[B, H, 1, S * (W + 1)]`` is added to the scores of the cached steps and the new one, stream
-    after stream, oldest first; it is minus infinity where no step lies yet. ``rotation`` holds cosines and
-    sines ``[W + 1, D]``, those of the new step last, or is None.
+    ``place`` indexes the new step's vectors in a cache: batch row, head, stream and slot, int64, which
+    broadcast to ``[B, H, S]``.
+    ``bias`` ``[B, H, 1, S * R]`` is added to the scores of the R slots, stream after stream; it is minus
+    infinity where no step lies yet. ``rotation`` holds cosines and sines ``[B, 1, 1, R, D]`` of the slots,
+    or is None; the new step's own are 1 and 0.
     """
 
+    place: tuple[Tensor, Tensor, Tensor, Tensor]
     bias: Tensor
     rotation: tuple[Tensor, Tensor] | None
 
@@ -104,27 +108,24 @@ class StreamAttention(nn.Module):
     def step(
         self, x: Tensor, key_cache: Tensor, value_cache: Tensor, window: Window
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend from one new step's rows ``[B * S, E]`` to it and the caches ``[B, H, S, W, D]``.
+        """Attend from one new step's rows ``[B * S, E]`` to it and the caches ``[B, H, S, R, D]``.
 
         Empty slots must hold finite values. Returns the output and the caches with the new step in them, each
-        read once and written once: at batch 1 the copies cost more than attending.
+        copied once: at batch 1 the copies cost more than attending.
         """
-        _, heads, streams, steps, dim = key_cache.shape
+        _, heads, streams, slots, dim = key_cache.shape
         projected = rows_times(self.query_key_value, x)
-        by_head = projected.reshape(-1, streams, 1, 3 * heads, dim).permute(0, 3, 1, 2, 4)
+        by_head = projected.reshape(-1, streams, 3 * heads, dim).transpose(1, 2)
         query, key, value = by_head.chunk(3, dim=1)
-        keys, values = torch.cat((key_cache, key), dim=3), torch.cat((value_cache, value), dim=3)
-        turned = keys
-        if window.rotation is not None:
-            cosine, sine = window.rotation
-            query, turned = rotate(query, (cosine[-1], sine[-1])), rotate(keys, window.rotation)
+        keys, values = key_cache.index_put(window.place, key), value_cache.index_put(window.place, value)
+        turned = keys if window.rotation is None else rotate(keys, window.rotation)
         # -1 for the batch, so that a graph may leave it free and still has constant shapes to reshape to.
-        seen = (-1, heads, streams * (steps + 1), dim)
-        query = query.reshape(-1, heads, streams, dim) * (1 / math.sqrt(dim))
+        seen = (-1, heads, streams * slots, dim)
+        query = query * (1 / math.sqrt(dim))
         scores = torch.matmul(query, turned.reshape(seen).transpose(-1, -2)) + window.bias
         attended = torch.matmul(torch.softmax(scores, dim=-1), values.reshape(seen))
         merged = attended.transpose(1, 2).reshape(-1, heads * dim)
-        return rows_times(self.output, merged), keys[..., 1:, :], values[..., 1:, :]
+        return rows_times(self.output, merged), keys, values
 
 
 class TransformerBlock(nn.Module):

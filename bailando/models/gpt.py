@@ -100,6 +100,11 @@ class GPTConfig(ModelConfig):
         return self.width // self.heads
 
     @property
+    def slots(self) -> int:
+        """Steps that one step sees, itself among them: so many slots has a cache."""
+        return self.window + 1
+
+    @property
     def has_places(self) -> bool:
         """Whether positions are places in a block, which bounds the length."""
         return self.positions in ("learned", "sinusoidal")
@@ -272,19 +277,20 @@ class CrossConditionalGPT(nn.Module):
     def initial_state(
         self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> State:
-        """Return zeros: of each layer l its ``key_cache_l`` and ``value_cache_l`` ``[B, H, 3, W, D]``.
+        """Return zeros: of each layer l its ``key_cache_l`` and ``value_cache_l`` ``[B, H, 3, W + 1, D]``.
 
-        And ``cache_length`` ``[B]``. A tensor a layer: a runtime reads and writes each where it lies. One for
-        all layers had to be taken apart and put together again, two more copies of the whole cache a step.
+        And ``steps_taken`` ``[B]``. Step n lies in slot n modulo W + 1, where the one that falls out of the
+        window lay: a step copies each cache once, while keeping the newest last would take two copies. A
+        tensor a layer: a runtime reads and writes each where it lies.
         """
         config = self.config
-        shape = (batch, config.heads, len(STREAMS), config.window, config.head_dim)
+        shape = (batch, config.heads, len(STREAMS), config.slots, config.head_dim)
         caches = {
             f"{kind}_cache_{layer}": torch.zeros(shape, device=device, dtype=dtype)
             for layer in range(config.layers)
             for kind in ("key", "value")
         }
-        return {**caches, "cache_length": torch.zeros(batch, device=device, dtype=torch.int64)}
+        return {**caches, "steps_taken": torch.zeros(batch, device=device, dtype=torch.int64)}
 
     def step(
         self, music: Tensor, upper_code: Tensor, lower_code: Tensor, style: Tensor | None, state: State
@@ -296,18 +302,19 @@ class CrossConditionalGPT(nn.Module):
         music : Tensor, ``[B, music_dim]``
         upper_code, lower_code, style : Tensor, ``[B]`` int64
         state
-            As `initial_state`; caches hold the newest step last.
+            As `initial_state`; ``steps_taken`` goes back by W + 1 at 2 (W + 1), so that it never grows large.
 
         Returns
         -------
         (upper_logits, lower_logits), state
             Logits ``[B, codebook_size]``.
         """
-        length = state["cache_length"]
+        taken = state["steps_taken"]
         x = torch.stack(self._embed(music, upper_code, lower_code, style, dim=0), dim=1)
-        x = (x + self._place_of(length)).flatten(0, 1)
-        valid = self._valid(length)
-        window = self._window(valid)
+        x = (x + self._place_of(taken.clamp_max(self.config.window))).flatten(0, 1)
+        distances = self._distances(taken)
+        valid = distances <= taken[:, None]
+        window = self._window(taken, distances, valid)
         next_state: State = {}
         for layer, block in enumerate(self.blocks):
             names = f"key_cache_{layer}", f"value_cache_{layer}"
@@ -315,11 +322,12 @@ class CrossConditionalGPT(nn.Module):
             if not torch.compiler.is_exporting():
                 # Whatever lies in an empty slot (NaN times 0 is NaN). A bundle's state starts as zeros: there
                 # it would only cost time.
-                empty = ~valid[:, None, None, :-1, None]
+                empty = ~valid[:, None, None, :, None]
                 caches = [cache.masked_fill(empty, 0.0) for cache in caches]
             x, *caches = cast(TransformerBlock, block).step(x, caches[0], caches[1], window)
             next_state |= zip(names, caches, strict=True)
-        next_state["cache_length"] = (length + 1).clamp_max(self.config.window)
+        slots = self.config.slots
+        next_state["steps_taken"] = torch.where(taken + 1 < 2 * slots, taken + 1, taken + 1 - slots)
         _, upper, lower = self.norm(x).unflatten(0, (-1, len(STREAMS))).unbind(1)
         return (self.upper_head(upper), self.lower_head(lower)), next_state
 
@@ -331,20 +339,34 @@ class CrossConditionalGPT(nn.Module):
             return self.stream_embedding.transpose(0, 1) + self.places[length].unsqueeze(1)
         return self.stream_embedding.transpose(0, 1)
 
-    def _distances(self, device: torch.device) -> Tensor:
-        """Return how long ago each cached step and the new one were, ``[W + 1]``."""
-        return self.config.window - torch.arange(self.config.window + 1, device=device)
+    def _slot(self, taken: Tensor) -> Tensor:
+        """Return where the new step goes, ``[B]``."""
+        return torch.where(taken < self.config.slots, taken, taken - self.config.slots)
 
-    def _valid(self, length: Tensor) -> Tensor:
-        """Return which slots hold a step, ``[B, W + 1]``; the last is the new one's."""
-        return self._distances(length.device) <= length[:, None]
+    def _distances(self, taken: Tensor) -> Tensor:
+        """Return how many steps before the new one that of each slot was, or would be, ``[B, W + 1]``."""
+        slots = torch.arange(self.config.slots, device=taken.device)
+        return torch.remainder(slots[:, None] - slots, self.config.slots)[self._slot(taken)]
 
-    def _window(self, valid: Tensor) -> Window:
+    def _window(self, taken: Tensor, distances: Tensor, valid: Tensor) -> Window:
         config = self.config
-        past = -self.slopes[:, None] * self._distances(valid.device)
+        past = -self.slopes[:, None] * distances[:, None]
         bias = past.masked_fill(~valid[:, None], float("-inf"))
         rotation = None
         if config.positions == "rotary":
-            cosine, sine = rotation_table(config.window + 1, config.head_dim)
-            rotation = (cosine.to(self.slopes), sine.to(self.slopes))
-        return Window(bias=bias.repeat(1, 1, len(STREAMS)).unsqueeze(2), rotation=rotation)
+            cosine, sine = (
+                table.to(self.slopes)[distances][:, None, None]
+                for table in rotation_table(config.slots, config.head_dim)
+            )
+            rotation = (cosine, -sine)
+        device = taken.device
+        return Window(
+            place=(
+                torch.arange(taken.shape[0], device=device)[:, None, None],
+                torch.arange(config.heads, device=device)[:, None],
+                torch.arange(len(STREAMS), device=device),
+                self._slot(taken)[:, None, None],
+            ),
+            bias=bias.repeat(1, 1, len(STREAMS)).unsqueeze(2),
+            rotation=rotation,
+        )

@@ -26,11 +26,11 @@ def test_graphs_have_the_names_and_static_shapes_of_the_architecture(dancer: Dan
     ]
     assert [(t.name, t.shape) for t in spec.outputs] == [("upper_logits", (2, 16)), ("lower_logits", (2, 16))]
     assert [(t.name, t.dtype, t.shape) for t in spec.state] == [
-        ("key_cache_0", "float32", (2, 2, 3, 6, 16)),
-        ("value_cache_0", "float32", (2, 2, 3, 6, 16)),
-        ("key_cache_1", "float32", (2, 2, 3, 6, 16)),
-        ("value_cache_1", "float32", (2, 2, 3, 6, 16)),
-        ("cache_length", "int64", (2,)),
+        ("key_cache_0", "float32", (2, 2, 3, 7, 16)),
+        ("value_cache_0", "float32", (2, 2, 3, 7, 16)),
+        ("key_cache_1", "float32", (2, 2, 3, 7, 16)),
+        ("value_cache_1", "float32", (2, 2, 3, 7, 16)),
+        ("steps_taken", "int64", (2,)),
     ]
     assert spec.opset == 20
 

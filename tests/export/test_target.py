@@ -68,7 +68,7 @@ def test_needs_are_written_beside_the_graphs(for_unity: Retargeted) -> None:
     assert "unity.md" in manifest.files
     notes = for_unity.bundle.file_bytes("unity.md").decode()
     assert "`features_step` on each 400 mono samples at 24000 Hz" in notes
-    assert "| `key_cache_0` | state | float32 | 1 x 2 x 3 x 6 x 16 |" in notes
+    assert "| `key_cache_0` | state | float32 | 1 x 2 x 3 x 7 x 16 |" in notes
     assert "supported-operators.html" in notes
     printed = "\n".join(retarget_lines(for_unity))
     assert "all operators supported at opset 15, see unity.md" in printed

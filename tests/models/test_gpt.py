@@ -54,7 +54,7 @@ def unit(model: CrossConditionalGPT, steps: int) -> StreamUnit:
         initial_state=lambda: model.initial_state(2),
         inputs=sequences(steps),
         calls_at_once=False,
-        ignored_state=tuple(name for name in model.initial_state(2) if name != "cache_length"),
+        ignored_state=tuple(name for name in model.initial_state(2) if name != "steps_taken"),
     )
 
 
@@ -107,29 +107,24 @@ def test_the_cache_has_the_layout_of_the_step_graph() -> None:
     state = build().initial_state(2)
     assert list(state) == [
         *(f"{kind}_cache_{layer}" for layer in range(3) for kind in ("key", "value")),
-        "cache_length",
+        "steps_taken",
     ]
-    assert state["key_cache_0"].shape == state["value_cache_2"].shape == (2, 2, 3, WINDOW, 8)
-    assert state["cache_length"].dtype == torch.int64
+    assert state["key_cache_0"].shape == state["value_cache_2"].shape == (2, 2, 3, WINDOW + 1, 8)
+    assert state["steps_taken"].dtype == torch.int64
 
 
-def test_the_cache_length_saturates_at_the_window() -> None:
+def test_each_step_takes_the_slot_of_the_one_that_left_the_window() -> None:
     model, state = build(), build().initial_state(2)
-    music, upper, lower = sequences(WINDOW + 2)
-    lengths = []
-    for j in range(WINDOW + 2):
+    music, upper, lower = sequences(4 * WINDOW)
+    counts = []
+    for j in range(4 * WINDOW):
+        before = state["key_cache_1"]
         _, state = model.step(music[:, j], upper[:, j], lower[:, j], None, state)
-        lengths.append(state["cache_length"].tolist())
-    assert lengths == [[min(j + 1, WINDOW)] * 2 for j in range(WINDOW + 2)]
-
-
-def test_the_newest_step_lies_last_in_the_cache() -> None:
-    model, state = build(), build().initial_state(2)
-    music, upper, lower = sequences(2)
-    _, state = model.step(music[:, 0], upper[:, 0], lower[:, 0], None, state)
-    first = state["key_cache_1"][..., -1, :]
-    _, state = model.step(music[:, 1], upper[:, 1], lower[:, 1], None, state)
-    assert torch.equal(state["key_cache_1"][..., -2, :], first)
+        changed = (state["key_cache_1"] != before).any(dim=(0, 1, 2, 4))
+        assert changed.nonzero().flatten().tolist() == [j % (WINDOW + 1)]
+        counts.append(state["steps_taken"].tolist())
+    assert counts[:WINDOW] == [[j + 1] * 2 for j in range(WINDOW)]
+    assert max(counts) == [2 * WINDOW + 1] * 2
 
 
 def test_a_batch_may_hold_streams_of_different_ages() -> None:
