@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,13 +17,15 @@ from bailando.engine.official_pose import (
     rest_positions,
     scale_positions_energy,
 )
-from bailando.motion.grounding import BodyConfig, BodyState, refine
+from bailando.motion.grounding import BodyConfig, BodyState, refine_together
 from bailando.motion.kinematics import forward_kinematics
 from bailando.motion.motion import Motion
-from bailando.motion.pose import TURN, VELOCITY, FloorSteering, RootState, decode_pose, encode_pose
+from bailando.motion.pose import TURN, VELOCITY, FloorSteering, RootState, decode_poses, encode_pose
 from bailando.motion.skeleton import Skeleton
 
 Float32Array = NDArray[np.float32]
+Channels = tuple[Float32Array, Float32Array]
+"""Pose channels (T, C) of upper and lower body."""
 FLOOR = FloorSteering()
 # The root does not follow held feet, so that the steering has the last word on where the dancer is.
 BODY = BodyConfig(root_follow=False)
@@ -117,10 +120,8 @@ class Body:
         """Return the memory of the same dance, back on its place and facing front."""
         return replace(memory, root=self._home(), refinement=BodyState())
 
-    def dance(
-        self, poses: tuple[Float32Array, Float32Array] | None, energy: float, memory: BodyMemory
-    ) -> tuple[MotionChunk, BodyMemory]:
-        """Dance one token.
+    def dance(self, poses: Channels | None, energy: float, memory: BodyMemory) -> tuple[Channels, BodyMemory]:
+        """Return what is danced in one token, for `place_together`, and the memory of its energy.
 
         Parameters
         ----------
@@ -129,49 +130,14 @@ class Body:
         energy : float
             Wanted size of the movement.
         memory : BodyMemory
-
-        Returns
-        -------
-        MotionChunk
-            Numbered 0, with codes 0.
-        BodyMemory
         """
-        upper, lower = poses or self._held_pose(memory)
+        upper, lower = poses or self.held_pose(memory)
         rescale = scale_energy if isinstance(memory.root, RootState) else scale_positions_energy
         eased = ease_energy(energy, memory.energy, len(upper))
         upper, lower, after = rescale(upper, lower, eased, memory.energy)
-        chunk, danced = self._place(upper, lower, memory)
-        return chunk, replace(danced, energy=after, last_pose=(upper[-1], lower[-1]))
+        return (upper, lower), replace(memory, energy=after, last_pose=(upper[-1], lower[-1]))
 
-    def wait(self, memory: BodyMemory) -> tuple[MotionChunk, BodyMemory]:
-        """Stand where the dance will begin."""
-        chunk, stood = self._place(*self._held_pose(memory), memory)
-        return chunk, replace(memory, refinement=stood.refinement)
-
-    def _home(self) -> RootState | PositionsState:
-        return PositionsState() if self.representation == POSITIONS else RootState()
-
-    def _place(
-        self, upper: Float32Array, lower: Float32Array, memory: BodyMemory
-    ) -> tuple[MotionChunk, BodyMemory]:
-        """Follow the root's road, hold the feet, keep them above the floor, and place the joints."""
-        root: RootState | PositionsState
-        if isinstance(memory.root, PositionsState):
-            rotations, road, contacts, root = decode_positions(
-                upper, lower, memory.root, self.skeleton, self.floor
-            )
-        else:
-            rotations, road, contacts, root = decode_pose(upper, lower, memory.root, self.floor)
-        rotations, road, refinement = refine(
-            rotations, road, contacts, memory.refinement, self.refinement, self.skeleton
-        )
-        if any(self.place_m):
-            road = road + np.array([self.place_m[0], 0.0, self.place_m[1]], np.float32)
-        positions, _ = forward_kinematics(self.skeleton, rotations, road)
-        chunk = MotionChunk(0, rotations, positions, road, contacts, 0, 0)
-        return chunk, replace(memory, root=root, refinement=refinement)
-
-    def _held_pose(self, memory: BodyMemory) -> tuple[Float32Array, Float32Array]:
+    def held_pose(self, memory: BodyMemory) -> Channels:
         """Return the last pose for a whole token, standing on its place."""
         steered = isinstance(memory.root, RootState)
         if memory.last_pose is None:
@@ -179,6 +145,68 @@ class Body:
         upper, lower = (np.repeat(channels[None], self.frames, axis=0) for channels in memory.last_pose)
         lower[:, slice(VELOCITY.start, TURN + 1) if steered else POSITIONS_VELOCITY] = 0.0
         return upper, lower
+
+    def _home(self) -> RootState | PositionsState:
+        return PositionsState() if self.representation == POSITIONS else RootState()
+
+
+def place_together(
+    bodies: Sequence[Body], poses: Sequence[Channels], memories: Sequence[BodyMemory]
+) -> list[tuple[MotionChunk, BodyMemory]]:
+    """Follow the roots' roads, hold the feet, keep them above the floor, and place the joints.
+
+    Parameters
+    ----------
+    bodies : sequence of Body
+        Of one skeleton, representation and number of frames.
+    poses : sequence of (upper (T, C), lower (T, C))
+        What `Body.dance` gave, or `Body.held_pose`.
+    memories : sequence of BodyMemory
+
+    Returns
+    -------
+    list of (MotionChunk, BodyMemory)
+        The chunks are numbered 0, with codes 0; each is what it would be without the others.
+    """
+    skeleton = bodies[0].skeleton
+    rotations, roads, contacts, roots = _decode(bodies, poses, memories)
+    states: dict[int, BodyState] = {}
+    for config in dict.fromkeys(body.refinement for body in bodies):
+        rows = [row for row, body in enumerate(bodies) if body.refinement == config]
+        before = [memories[row].refinement for row in rows]
+        rotations[rows], roads[rows], after = refine_together(
+            rotations[rows], roads[rows], contacts[rows], before, config, skeleton
+        )
+        states |= zip(rows, after, strict=True)
+    roads += np.array([(x, 0.0, z) for x, z in (body.place_m for body in bodies)], np.float32)[:, None]
+    positions, _ = forward_kinematics(skeleton, rotations, roads)
+    return [
+        (
+            MotionChunk(0, rotations[row], positions[row], roads[row], contacts[row], 0, 0),
+            replace(memory, root=roots[row], refinement=states[row]),
+        )
+        for row, memory in enumerate(memories)
+    ]
+
+
+def _decode(
+    bodies: Sequence[Body], poses: Sequence[Channels], memories: Sequence[BodyMemory]
+) -> tuple[Float32Array, Float32Array, Float32Array, list[RootState | PositionsState]]:
+    """Return rotations (N, T, 24, 4), roads (N, T, 3), contacts (N, T, 4) and the roots' states after."""
+    roots = [memory.root for memory in memories]
+    steered = [root for root in roots if isinstance(root, RootState)]
+    floors = [body.floor for body in bodies]
+    if steered:
+        upper, lower = (np.stack(channels) for channels in zip(*poses, strict=True))
+        rotations, roads, contacts, after = decode_poses(upper, lower, steered, floors)
+        return rotations, roads, contacts, list(after)
+    decoded = [
+        decode_positions(*channels, root, body.skeleton, body.floor)
+        for channels, root, body in zip(poses, roots, bodies, strict=True)
+        if isinstance(root, PositionsState)
+    ]
+    rotations, roads, contacts = (np.stack(parts) for parts in zip(*(d[:3] for d in decoded), strict=True))
+    return rotations, roads, contacts, [after for *_, after in decoded]
 
 
 def usable(channels: Float32Array) -> bool:

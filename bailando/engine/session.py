@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bailando.engine.backends import Arrays, Backend
-from bailando.engine.body import BODY, FLOOR, Body, BodyMemory, MotionChunk, usable
+from bailando.engine.body import (
+    BODY,
+    FLOOR,
+    Body,
+    BodyMemory,
+    Channels,
+    MotionChunk,
+    place_together,
+    usable,
+)
 from bailando.engine.energy import EnergyState, check_energy
 from bailando.engine.manifest import Manifest
 from bailando.engine.sampling import (
@@ -257,27 +266,36 @@ class Session:
         upper, lower = (old if new is None else new for old, new in zip(self._codes, drawn, strict=True))
         self._codes = upper, lower
 
-    def _dance(self, upper: Float32Array, lower: Float32Array, state: Any, activity: float) -> MotionChunk:
-        """Turn the decoder's poses into frames and go on to the next token."""
+    def _dance(self, upper: Float32Array, lower: Float32Array, state: Any, activity: float) -> Channels:
+        """Take the decoder's poses, unless they are absurd, and return what of them is danced."""
         if good := usable(upper) and usable(lower):
             self._decoder_state = state
         else:
             self.rejected_poses += 1
-        lookahead = self._manifest.lookahead_tokens
-        self._recent_codes = (*self._recent_codes, self._codes)[-1 - lookahead :]
-        first_frame = (self._token - lookahead) * self._manifest.frames_per_token
-        if first_frame < 0:
-            chunk, self._memory = self._body.wait(self._memory)
-        else:
-            energy = self._options.energy * activity
-            chunk, self._memory = self._body.dance((upper, lower) if good else None, energy, self._memory)
+        if self._first_frame < 0:
+            return self._body.held_pose(self._memory)
+        energy = self._options.energy * activity
+        poses, self._memory = self._body.dance((upper, lower) if good else None, energy, self._memory)
+        return poses
+
+    def _finish(self, chunk: MotionChunk, memory: BodyMemory) -> MotionChunk:
+        """Give the placed frames their number and codes and go on to the next token."""
+        self._recent_codes = (*self._recent_codes, self._codes)[-1 - self._manifest.lookahead_tokens :]
         upper_code, lower_code = self._recent_codes[0]
         chunk = replace(
-            chunk, first_frame=first_frame, upper_code=upper_code, lower_code=lower_code, cut=self._cut
+            chunk, first_frame=self._first_frame, upper_code=upper_code, lower_code=lower_code, cut=self._cut
         )
+        # Before its dance begins a body stands: its feet are held, its root stays.
+        waits = self._first_frame < 0
+        self._memory = replace(self._memory, refinement=memory.refinement) if waits else memory
         self._token += 1
         self._cut = False
         return chunk
+
+    @property
+    def _first_frame(self) -> int:
+        """Number of the first frame that the next step gives."""
+        return (self._token - self._manifest.lookahead_tokens) * self._manifest.frames_per_token
 
 
 def step_together(
@@ -315,10 +333,13 @@ def step_together(
     memories = [session._decoder_state for session in sessions]
     outputs, states = _run(backend, "decoder_step", _codes(sessions), memories)
     rows = zip(outputs["upper_pose"], outputs["lower_pose"], states, strict=True)
-    return tuple(
+    poses = [
         session._dance(*row, activity)
         for session, row, activity in zip(sessions, rows, activities, strict=True)
-    )
+    ]
+    bodies, before = [session._body for session in sessions], [session._memory for session in sessions]
+    placed = place_together(bodies, poses, before)
+    return tuple(session._finish(*end) for session, end in zip(sessions, placed, strict=True))
 
 
 def _codes(sessions: Sequence[Session]) -> Arrays:

@@ -7,6 +7,7 @@ place, so keeping a reference to it is a snapshot.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bailando.errors import InputError
-from bailando.motion.footholds import HoldConfig, HoldState, Vector, advance
+from bailando.motion.footholds import HoldConfig, HoldState, advance
 from bailando.motion.ik import Legs, solve_legs
 from bailando.motion.kinematics import forward_kinematics
 from bailando.motion.motion import Motion
@@ -143,20 +144,35 @@ def refine(
     config: BodyConfig,
     skeleton: Skeleton,
 ) -> tuple[Float32Array, Float32Array, BodyState]:
-    """Put a chunk of frames right.
+    """Put a chunk of frames of one body right; see `refine_together`, whose first axis is left out here."""
+    refined, root, (after,) = refine_together(
+        rotations[None], root_position[None], contacts[None], (state,), config, skeleton
+    )
+    return refined[0], root[0], after
+
+
+def refine_together(
+    rotations: npt.NDArray[np.floating[Any]],
+    root_position: npt.NDArray[np.floating[Any]],
+    contacts: npt.NDArray[np.floating[Any]],
+    states: Sequence[BodyState],
+    config: BodyConfig,
+    skeleton: Skeleton,
+) -> tuple[Float32Array, Float32Array, list[BodyState]]:
+    """Put a chunk of frames of each of N bodies right; each becomes what it would become alone.
 
     Frames with numbers that are not finite repeat the frame before.
 
     Parameters
     ----------
-    rotations : ndarray, shape (n, 24, 4)
+    rotations : ndarray, shape (N, n, 24, 4)
         Local rotations, `xyzw`; n may be 0.
-    root_position : ndarray, shape (n, 3)
+    root_position : ndarray, shape (N, n, 3)
         Metres, floor at y = 0.
-    contacts : ndarray, shape (n, 4)
+    contacts : ndarray, shape (N, n, 4)
         Probabilities: left ankle, right ankle, left toes, right toes.
-    state : BodyState
-        After the frames before.
+    states : sequence of BodyState
+        After the frames before, one for each body.
     config : BodyConfig
         What to do.
     skeleton : Skeleton
@@ -164,9 +180,9 @@ def refine(
 
     Returns
     -------
-    rotations : ndarray, shape (n, 24, 4), float32
-    root_position : ndarray, shape (n, 3), float32
-    state : BodyState
+    rotations : ndarray, shape (N, n, 24, 4), float32
+    root_position : ndarray, shape (N, n, 3), float32
+    states : list of BodyState
         After the last frame.
 
     Raises
@@ -174,26 +190,27 @@ def refine(
     InputError
         If shapes disagree or the skeleton is not the one of 24 joints.
     """
-    count = len(rotations)
-    if rotations.shape != (count, 24, 4) or root_position.shape != (count, 3) or contacts.shape != (count, 4):
+    shape = len(states), root_position.shape[1]
+    got = rotations.shape, root_position.shape, contacts.shape
+    if got != ((*shape, 24, 4), (*shape, 3), (*shape, 4)):
         raise InputError(
-            f"body got rotations {rotations.shape}, root_position {root_position.shape} and contacts "
-            f"{contacts.shape}; expected (n, 24, 4), (n, 3) and (n, 4)"
+            "body got rotations {}, root_position {} and contacts {}; expected (n, 24, 4), (n, 3) and "
+            "(n, 4) of each body".format(*(given[1:] for given in got))
         )
     if skeleton.joint_names != JOINT_NAMES:
         raise InputError("body got a skeleton of other joints; expected the 24 of the SMPL order")
-    if count == 0:
-        return rotations.astype(np.float32), root_position.astype(np.float32), state
-    local, root = _repair(rotations.astype(np.float64), root_position.astype(np.float64), state)
-    speed, root_speed = state.rotation_speed, state.root_speed
+    if 0 in shape:
+        return rotations.astype(np.float32), root_position.astype(np.float32), list(states)
+    local, root = _repair(rotations.astype(np.float64), root_position.astype(np.float64), states)
+    speeds = [(state.rotation_speed, state.root_speed) for state in states]
     if config.smoothing:
-        local, root, speed, root_speed = _smooth(local, root, state, config.fps)
-    holds = state.holds
-    last = local[-1].copy(), root[-1].copy()
+        local, root, speeds = _smooth(local, root, states, config.fps)
+    holds = [state.holds for state in states]
+    last = zip(local[:, -1].copy(), root[:, -1].copy(), strict=True)
     if config.foot_lock or config.floor:
-        chance = np.nan_to_num(contacts.astype(np.float64), nan=0.0)
+        chance = np.nan_to_num(contacts.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
         local, root, holds = _ground(local, root, chance, holds, config, skeleton)
-    after = BodyState(holds, *last, speed, root_speed)
+    after = [BodyState(hold, *end, *speed) for hold, end, speed in zip(holds, last, speeds, strict=True)]
     return local.astype(np.float32), root.astype(np.float32), after
 
 
@@ -214,71 +231,87 @@ def refine_motion(motion: Motion, config: BodyConfig | None = None) -> Motion:
     )
 
 
-def _repair(rotations: Array, root: Array, state: BodyState) -> tuple[Array, Array]:
+def _repair(rotations: Array, roots: Array, states: Sequence[BodyState]) -> tuple[Array, Array]:
     """Unit quaternions; frames that are not finite repeat the last good one."""
-    good = np.isfinite(np.concatenate([rotations.reshape(-1, 96), root], axis=1)).all(axis=1)
-    if not good.all():
+    for turns, road, state in zip(rotations, roots, states, strict=True):
+        good = np.isfinite(turns).all(axis=(-1, -2)) & np.isfinite(road).all(axis=-1)
+        if good.all():
+            continue
         last_rotations = identity((24,)) if state.rotations is None else state.rotations
         last_root = np.array([0.0, 0.9, 0]) if state.root_position is None else state.root_position
         for frame in range(len(good)):
             if not good[frame]:
-                rotations[frame], root[frame] = last_rotations, last_root
-            last_rotations, last_root = rotations[frame], root[frame]
-    return normalize(rotations), root
+                turns[frame], road[frame] = last_rotations, last_root
+            last_rotations, last_root = turns[frame], road[frame]
+    return normalize(rotations), roots
 
 
-def _smooth(rotations: Array, root: Array, state: BodyState, fps: float) -> tuple[Array, Array, Array, Array]:
-    """Filtered rotations and root, and the derivatives after the last frame."""
-    last = rotations[0] if state.rotations is None else state.rotations
-    last_root = root[0] if state.root_position is None else state.root_position
-    rotations, speed = one_euro(rotations, last, state.rotation_speed, fps, unit=True)
-    places, root_speed = one_euro(
-        root[:, None, :], last_root[None, :], state.root_speed[None, :], fps, unit=False
-    )
-    return rotations, places[:, 0], speed, root_speed[0]
+def _smooth(
+    rotations: Array, roots: Array, states: Sequence[BodyState], fps: float
+) -> tuple[Array, Array, list[tuple[Array, Array]]]:
+    """Filtered rotations and roots, and the derivatives after the last frame."""
+    speeds = []
+    for local, root, state in zip(rotations, roots, states, strict=True):
+        last = local[0] if state.rotations is None else state.rotations
+        last_root = root[0] if state.root_position is None else state.root_position
+        local[...], speed = one_euro(local, last, state.rotation_speed, fps, unit=True)
+        places, root_speed = one_euro(
+            root[:, None, :], last_root[None, :], state.root_speed[None, :], fps, unit=False
+        )
+        root[...] = places[:, 0]
+        speeds.append((speed, root_speed[0]))
+    return rotations, roots, speeds
 
 
 def _ground(
-    rotations: Array, root: Array, contacts: Array, holds: HoldState, config: BodyConfig, skeleton: Skeleton
-) -> tuple[Array, Array, HoldState]:
+    rotations: Array,
+    root: Array,
+    contacts: Array,
+    holds: list[HoldState],
+    config: BodyConfig,
+    skeleton: Skeleton,
+) -> tuple[Array, Array, list[HoldState]]:
     """Hold feet and keep them above the floor."""
     # Products of a single frame are rounded otherwise: two are always placed.
-    at_least_two = [0, 0] if len(root) == 1 else slice(None)
-    positions, world = forward_kinematics(skeleton, rotations[at_least_two], root[at_least_two])
-    positions, world = positions[: len(root)], world[: len(root)]
-    feet = positions[:, _FEET]
-    targets, shifts, holds = _targets(feet, contacts, holds, config, skeleton)
-    positions += shifts[:, None]
+    frames = root.shape[1]
+    at_least_two = [0, 0] if frames == 1 else slice(None)
+    positions, world = forward_kinematics(skeleton, rotations[:, at_least_two], root[:, at_least_two])
+    positions, world = positions[:, :frames], world[:, :frames]
+    targets, shifts, holds = _targets(positions[:, :, _FEET], contacts, holds, config, skeleton)
+    positions += shifts[:, :, None]
     root = root + shifts
     if config.floor:
         targets[..., 1] = _above(targets[..., 1], _FLOOR)
-    legs = Legs(positions[:, _LEGS], world[:, _LEGS], np.repeat(world[:, None, 0], 2, axis=1))
+    legs = Legs(
+        positions[:, :, _LEGS], world[:, :, _LEGS], np.repeat(world[:, :, None, 0], len(_LEGS), axis=2)
+    )
     tip = np.array(skeleton.tip_m(10))
-    solved = solve_legs(legs, targets[:, :2], targets[:, 2:], tip, config.floor)
+    solved = solve_legs(legs, targets[:, :, :2], targets[:, :, 2:], tip, config.floor)
     rotations = rotations.copy()
-    rotations[:, _LEGS] = solved
+    rotations[:, :, _LEGS] = solved
     return rotations, root, holds
 
 
 def _targets(
-    feet: Array, contacts: Array, holds: HoldState, config: BodyConfig, skeleton: Skeleton
-) -> tuple[Array, Array, HoldState]:
-    """Places (n, 4, 3) of the contact points, shifts (n, 3) of the root and the state after."""
+    feet: Array, contacts: Array, holds: list[HoldState], config: BodyConfig, skeleton: Skeleton
+) -> tuple[Array, Array, list[HoldState]]:
+    """Places (N, n, 4, 3) of the contact points, shifts (N, n, 3) of the root and the states after."""
     constants = hold_config(config, skeleton)
     if not config.foot_lock:
         contacts = np.zeros_like(contacts)
-    low = np.maximum(_FLOOR - feet[..., 1], 0) if config.floor else np.zeros(feet.shape[:2])
-    lifts = np.maximum(low[:, :2], low[:, 2:]).tolist()
-    places: list[list[Vector]] = feet.tolist()
-    offsets, shifts = [], []
-    for place, lift, contact in zip(places, lifts, contacts.tolist(), strict=True):
-        left = [max(depth - holds.shift[1], 0.0) for depth in lift]
-        holds = advance(holds, place, left, contact, constants)
-        lifted = [holds.swings[i % 2].lift for i in range(4)]
-        offsets.append([(x, y + lifted[i], z) for i, (x, y, z) in enumerate(p.offset for p in holds.points)])
-        shifts.append(holds.shift)
-    shift = np.array(shifts)
-    return feet + shift[:, None] + np.array(offsets), shift, holds
+    low = np.maximum(_FLOOR - feet[..., 1], 0) if config.floor else np.zeros(feet.shape[:-1])
+    lifts = np.maximum(low[..., :2], low[..., 2:])
+    targets, shifts, after = np.empty_like(feet), np.empty((*feet.shape[:2], 3)), []
+    for body, state in enumerate(holds):
+        frames = zip(feet[body].tolist(), lifts[body].tolist(), contacts[body].tolist(), strict=True)
+        for frame, (places, lift, contact) in enumerate(frames):
+            left = [max(depth - state.shift[1], 0.0) for depth in lift]
+            state = advance(state, places, left, contact, constants)
+            shifts[body, frame] = state.shift
+            targets[body, frame] = [point.offset for point in state.points]
+            targets[body, frame, :, 1] += [state.swings[i % 2].lift for i in range(4)]
+        after.append(state)
+    return feet + shifts[:, :, None] + targets, shifts, after
 
 
 def hold_config(config: BodyConfig, skeleton: Skeleton) -> HoldConfig:

@@ -8,6 +8,7 @@ explicit and independent of how the frames are cut into chunks.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -182,52 +183,68 @@ def decode_pose(
     state: RootState,
     steering: FloorSteering | None = None,
 ) -> tuple[Float32Array, Float32Array, Float32Array, RootState]:
-    """Turn pose channels into a moving body; any cut into chunks gives the same result.
+    """Turn the pose channels of one body into its movement; see `decode_poses`, without the first axis."""
+    rotations, root_position, contacts, (after,) = decode_poses(
+        upper[None], lower[None], (state,), (steering,)
+    )
+    return rotations[0], root_position[0], contacts[0], after
+
+
+def decode_poses(
+    upper: npt.NDArray[np.floating[Any]],
+    lower: npt.NDArray[np.floating[Any]],
+    states: Sequence[RootState],
+    steering: Sequence[FloorSteering | None],
+) -> tuple[Float32Array, Float32Array, Float32Array, list[RootState]]:
+    """Turn pose channels into N moving bodies; any cut into chunks gives the same result.
 
     Parameters
     ----------
-    upper : ndarray, shape (T, 90)
-    lower : ndarray, shape (T, 62)
+    upper : ndarray, shape (N, T, 90)
+    lower : ndarray, shape (N, T, 62)
         Pose channels; the 6-D rotations need not be orthonormal.
-    state : RootState
-        State after the frame before; `RootState()` starts at the origin looking along +Z.
-    steering : FloorSteering, optional
-        Keeps the root on a round floor; None leaves the road as it was encoded.
+    states : sequence of RootState
+        State of each after the frame before; `RootState()` starts at the origin looking along +Z.
+    steering : sequence of FloorSteering or None
+        Keeps each root on a round floor; None leaves the road as it was encoded.
 
     Returns
     -------
-    rotations : ndarray, shape (T, 24, 4), float32
+    rotations : ndarray, shape (N, T, 24, 4), float32
         Local rotations, `xyzw`.
-    root_position : ndarray, shape (T, 3), float32
+    root_position : ndarray, shape (N, T, 3), float32
         Metres.
-    contacts : ndarray, shape (T, 4), float32
+    contacts : ndarray, shape (N, T, 4), float32
         Within 0 to 1.
-    state : RootState
-        State after the last frame.
+    states : list of RootState
+        State of each after the last frame.
     """
-    frame_count = lower.shape[0]
-    if upper.shape != (frame_count, UPPER_CHANNELS) or lower.shape != (frame_count, LOWER_CHANNELS):
+    shape = len(states), lower.shape[1]
+    if upper.shape != (*shape, UPPER_CHANNELS) or lower.shape != (*shape, LOWER_CHANNELS):
         raise InputError(
-            f"pose channels have shapes {upper.shape} and {lower.shape}; expected (T, {UPPER_CHANNELS}) "
-            f"and (T, {LOWER_CHANNELS}) with the same T"
+            f"pose channels have shapes {upper.shape[1:]} and {lower.shape[1:]}; expected "
+            f"(T, {UPPER_CHANNELS}) and (T, {LOWER_CHANNELS}) with the same T"
         )
-    six: Float32Array = np.empty((frame_count, 24, 6), np.float32)
-    six[:, _UPPER] = upper.reshape(frame_count, 15, 6)
-    six[:, _LOWER] = lower[:, LOWER_ROTATIONS].reshape(frame_count, 9, 6)
+    six: Float32Array = np.empty((*shape, 24, 6), np.float32)
+    six[:, :, _UPPER] = upper.reshape(*shape, 15, 6)
+    six[:, :, _LOWER] = lower[..., LOWER_ROTATIONS].reshape(*shape, 9, 6)
     rotations: FloatArray = from_6d(six)
-    road, state = _integrate(lower[:, VELOCITY.start : TURN + 1].tolist(), state, steering)
-    rotations[:, 0] = multiply(about_axis("Y", road[:, 2]).astype(np.float32), rotations[:, 0])
-    root_position: Float32Array = np.empty((frame_count, 3), np.float32)
-    root_position[:, 0::2] = road[:, :2]
-    root_position[:, 1] = lower[:, HEIGHT]
-    contacts = np.clip(lower[:, CONTACTS], 0, 1).astype(np.float32)
-    return rotations.astype(np.float32, copy=False), root_position, contacts, state
+    steps = lower[..., VELOCITY.start : TURN + 1].tolist()
+    walked = [_integrate(*walk) for walk in zip(steps, states, steering, strict=True)]
+    roads = np.array([road for road, _ in walked], np.float64).reshape(*shape, 3)
+    turns = about_axis("Y", roads[..., 2]).astype(np.float32)
+    rotations[:, :, 0] = multiply(turns, rotations[:, :, 0])
+    root_position: Float32Array = np.empty((*shape, 3), np.float32)
+    root_position[..., 0::2] = roads[..., :2]
+    root_position[..., 1] = lower[..., HEIGHT]
+    contacts = np.clip(lower[..., CONTACTS], 0, 1).astype(np.float32)
+    return rotations.astype(np.float32, copy=False), root_position, contacts, [after for _, after in walked]
 
 
 def _integrate(
     steps: list[list[float]], state: RootState, steering: FloorSteering | None
-) -> tuple[npt.NDArray[np.float64], RootState]:
-    """Follow velocities and turns: (T, 3) of x, z, heading, and the state after the last frame."""
+) -> tuple[list[tuple[float, float, float]], RootState]:
+    """Follow velocities and turns: x, z, heading of each frame, and the state after the last."""
     x, z, angle = state.x_m, state.z_m, state.heading_rad
     velocity_x, velocity_z, turn = state.velocity_x_m, state.velocity_z_m, state.turn_rad
     road = []
@@ -243,7 +260,7 @@ def _integrate(
         road.append((x, z, angle))
         velocity_x, velocity_z, turn = step
     after = RootState(x, z, angle, velocity_x, velocity_z, turn)
-    return np.array(road, np.float64).reshape(-1, 3), after
+    return road, after
 
 
 def decode_motion(

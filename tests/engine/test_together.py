@@ -20,12 +20,13 @@ from bailando.engine.performance import Ensemble
 from bailando.engine.session import MotionChunk, Session, step_together
 from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
+from bailando.motion.grounding import BodyConfig
 from tests.engine.synthetic_bundle import WIDTH, write_synthetic_bundle
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"seed": 3},
     {"seed": 4, "style": "salsa", "place_m": (2.5, 0.0)},
-    {"seed": 5, "style": "waltz", "energy": 0.5},
+    {"seed": 5, "style": "waltz", "energy": 0.5, "refinement": BodyConfig(smoothing=True, root_follow=False)},
 )
 MUSIC = np.random.default_rng(0).normal(0, 0.3, (24, 8, WIDTH // 8)).astype(np.float32)
 

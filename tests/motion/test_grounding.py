@@ -7,7 +7,7 @@ import pytest
 
 from bailando.errors import InputError
 from bailando.motion.bvh import read_bvh
-from bailando.motion.grounding import BodyConfig, BodyState, refine, refine_motion
+from bailando.motion.grounding import BodyConfig, BodyState, refine, refine_motion, refine_together
 from bailando.motion.motion import Motion
 from bailando.motion.retarget import retarget
 from bailando.motion.rotations import about_axis, identity, inverse, multiply, to_axis_angle
@@ -202,6 +202,26 @@ def test_cutting_into_chunks_changes_nothing(size: int, smoothing: bool) -> None
     rotations, root = (np.concatenate(column) for column in zip(*parts, strict=True))
     np.testing.assert_array_equal(rotations, whole.rotations)
     np.testing.assert_array_equal(root, whole.root_position)
+
+
+@pytest.mark.parametrize("frames", [1, 8])
+def test_bodies_side_by_side_become_what_each_becomes_alone(frames: int) -> None:
+    dance, config, skeleton = drifting_dance(), BodyConfig(smoothing=True), Skeleton.default()
+    bodies = [dance[start : start + 64] for start in (0, 20, 40)]
+    states, alone = [BodyState()] * 3, [BodyState()] * 3
+    for start in range(0, 64, frames):
+        parts = [body[start : start + frames] for body in bodies]
+        stacked = (
+            np.stack([getattr(part, name) for part in parts])
+            for name in ("rotations", "root_position", "contacts")
+        )
+        rotations, roots, states = refine_together(*stacked, states, config, skeleton)
+        for number, part in enumerate(parts):
+            one, root, alone[number] = refine(
+                part.rotations, part.root_position, part.contacts, alone[number], config, skeleton
+            )
+            np.testing.assert_array_equal(rotations[number], one)
+            np.testing.assert_array_equal(roots[number], root)
 
 
 def test_a_kept_state_continues_the_same_way_twice() -> None:

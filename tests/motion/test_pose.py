@@ -4,7 +4,14 @@ import pytest
 from bailando.errors import InputError
 from bailando.motion import pose
 from bailando.motion.motion import Motion
-from bailando.motion.pose import FloorSteering, RootState, decode_motion, decode_pose, encode_pose
+from bailando.motion.pose import (
+    FloorSteering,
+    RootState,
+    decode_motion,
+    decode_pose,
+    decode_poses,
+    encode_pose,
+)
 from bailando.motion.rotations import about_axis, identity, normalize
 
 
@@ -58,6 +65,19 @@ def test_chunks_of_any_size_give_identical_frames(steering: FloorSteering | None
     for joined, expected in zip(zip(*chunks, strict=True), whole[:3], strict=True):
         np.testing.assert_array_equal(np.concatenate(joined), expected)
     assert state == whole[3]
+
+
+def test_bodies_side_by_side_are_decoded_as_each_alone() -> None:
+    channels = [encode_pose(wandering_motion(24, seed)) for seed in range(3)]
+    states = [RootState(x_m=x) for x in (0.0, 0.2, -0.1)]
+    steering = [None, FloorSteering(radius_m=0.3), FloorSteering()]
+    upper, lower = (np.stack(half) for half in zip(*channels, strict=True))
+    *together, after = decode_poses(upper, lower, states, steering)
+    for number, one in enumerate(channels):
+        *alone, end = decode_pose(*one, states[number], steering[number])
+        assert end == after[number]
+        for arrays, expected in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(arrays[number], expected)
 
 
 def test_first_frame_stands_where_the_state_says() -> None:
