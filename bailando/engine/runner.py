@@ -24,7 +24,7 @@ from bailando.engine.frame import FRAME_RATE_HZ
 from bailando.engine.frame_maker import BeatCounter, make_frame
 from bailando.engine.output import Output
 from bailando.engine.pacer import NS_PER_SECOND, frame_due_ns
-from bailando.engine.performance import Ensemble, Performance, frame_count
+from bailando.engine.performance import Ensemble, frame_count
 from bailando.engine.run_meter import RunMeter
 from bailando.engine.scheduling import calm_interpreter, raised_priority
 from bailando.engine.session import Session
@@ -166,7 +166,7 @@ class LiveRunner:
         """
         if self._dancer.watchdog is not None:
             self._dancer.watchdog.given_up.clear()
-        warm_up(self._dancer)
+        warm_up(self._dancer, len(self._timelines))
         dance = threading.Thread(target=self._guarded(self._dance), name="bailando-dance", daemon=True)
         frames = threading.Thread(
             target=self._guarded(self._send_frames), name="bailando-frames", daemon=True
@@ -309,9 +309,9 @@ def _for_each(sinks: Sequence[Sink] | Sequence[Sequence[Sink]], dancers: int) ->
     return each
 
 
-def warm_up(dancer: Dancer) -> None:
-    """Dance a few tokens of silence, so that the first real one is as fast as the others."""
-    performance = Performance(dancer, dancer.session())
+def warm_up(dancer: Dancer, dancers: int = 1) -> None:
+    """Dance a few tokens of silence with as many as will dance, so that the first real one is no slower."""
+    ensemble = Ensemble(dancer, [dancer.session() for _ in range(dancers)])
     hop = dancer.feature_spec.hop_length * dancer.manifest.frames_per_token
     for _ in range(_WARM_UP_TOKENS):
-        performance.feed(np.zeros(hop, np.float32))
+        ensemble.feed(np.zeros(hop, np.float32))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from bailando.engine.backend_ort import OrtBackend
 from bailando.engine.backends import Arrays, load_backend
@@ -17,7 +18,9 @@ from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer, default_bundle_path
 from bailando.engine.manifest import Manifest
 from bailando.engine.performance import Ensemble
+from bailando.engine.runner import LiveOptions, LiveRunner
 from bailando.engine.session import MotionChunk, Session, step_together
+from bailando.engine.sources import FileSource
 from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
 from bailando.motion.grounding import BodyConfig
@@ -177,6 +180,16 @@ def test_ensemble_runs_each_network_once_a_token_and_obeys_for_one(free: Bundle)
     ensemble.controls.submit("reset", None, 1)
     (chunks,) = ensemble.feed(sound[:3200])
     assert [chunk.cut for chunk in chunks] == [False, True, False]
+
+
+def test_a_run_warms_up_with_all_dancers(free: Bundle, tmp_path: Path) -> None:
+    counting, song = Counting(free), tmp_path / "song.wav"
+    soundfile.write(song, np.zeros(24_000), 24_000)
+    dancer = Dancer(free, counting)
+    options = LiveOptions(delay_ms=200, duration_s=0.2)
+    LiveRunner(dancer, sessions_of(dancer), FileSource(song), [], options).run()
+    assert counting.together > 10  # the token or two of the run itself are less
+    assert counting.alone == 0
 
 
 def test_graphs_whose_scales_all_rows_share_step_one_dancer_after_another(
