@@ -100,3 +100,27 @@ class OutputThread:
     def lateness_histogram(self) -> NDArray[np.int64]: ...
 
 def now_ns() -> int: ...
+
+class Footholds:
+    def __init__(
+        self,
+        *,
+        on: float,
+        off: float,
+        max_drift_m: float,
+        release_rate: float,
+        engage_rate: float,
+        ankle_m: float,
+        root_rate: float,
+        root_return: float,
+        root_range_m: float,
+        swing_clearance_m: float,
+        swing_slow_m: float,
+        swing_fast_m: float,
+        swing_rate: float,
+    ) -> None: ...
+    @staticmethod
+    def first_state() -> NDArray[np.float64]: ...
+    def follow(
+        self, states: ArrayLike, feet: ArrayLike, lows: ArrayLike, contacts: ArrayLike
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]: ...

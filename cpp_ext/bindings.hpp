@@ -13,5 +13,6 @@ void bind_capture(pybind11::module_& module);
 void bind_playback(pybind11::module_& module);
 void bind_packet_template(pybind11::module_& module);
 void bind_output_thread(pybind11::module_& module);
+void bind_footholds(pybind11::module_& module);
 
 }  // namespace bailando

@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bailando._native import Footholds
 from bailando.errors import InputError
-from bailando.motion.footholds import HoldConfig, HoldState, advance
 from bailando.motion.ik import Legs, solve_legs
 from bailando.motion.kinematics import forward_kinematics
 from bailando.motion.motion import Motion
 from bailando.motion.rotations import identity, normalize
 from bailando.motion.skeleton import CONTACT_JOINTS, JOINT_NAMES, Skeleton
 from bailando.motion.smoothing import one_euro
-from bailando.motion.swings import SwingConfig
 
 ANKLE_FLOOR_M = 0.04
 """Lowest an ankle joint can be: a foot that lies on its instep."""
@@ -119,8 +119,8 @@ class BodyState:
 
     Parameters
     ----------
-    holds : HoldState
-        Contact points and the root's shift.
+    holds : ndarray, shape (S,)
+        Contact points, swings and the root's shift, as `Footholds` left them.
     rotations : ndarray, shape (24, 4), optional
         The last frame after the jitter filter; none before the first frame.
     root_position : ndarray, shape (3,), optional
@@ -129,7 +129,7 @@ class BodyState:
         Derivatives of the jitter filter, per second.
     """
 
-    holds: HoldState = field(default_factory=HoldState)
+    holds: Array = field(default_factory=Footholds.first_state)
     rotations: Array | None = None
     root_position: Array | None = None
     rotation_speed: Array = field(default_factory=lambda: np.zeros((24, 4)))
@@ -205,7 +205,7 @@ def refine_together(
     speeds = [(state.rotation_speed, state.root_speed) for state in states]
     if config.smoothing:
         local, root, speeds = _smooth(local, root, states, config.fps)
-    holds = [state.holds for state in states]
+    holds: Array = np.stack([state.holds for state in states])
     last = zip(local[:, -1].copy(), root[:, -1].copy(), strict=True)
     if config.foot_lock or config.floor:
         chance = np.nan_to_num(contacts.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
@@ -267,10 +267,10 @@ def _ground(
     rotations: Array,
     root: Array,
     contacts: Array,
-    holds: list[HoldState],
+    holds: Array,
     config: BodyConfig,
     skeleton: Skeleton,
-) -> tuple[Array, Array, list[HoldState]]:
+) -> tuple[Array, Array, Array]:
     """Hold feet and keep them above the floor."""
     # Products of a single frame are rounded otherwise: two are always placed.
     frames = root.shape[1]
@@ -293,48 +293,36 @@ def _ground(
 
 
 def _targets(
-    feet: Array, contacts: Array, holds: list[HoldState], config: BodyConfig, skeleton: Skeleton
-) -> tuple[Array, Array, list[HoldState]]:
+    feet: Array, contacts: Array, holds: Array, config: BodyConfig, skeleton: Skeleton
+) -> tuple[Array, Array, Array]:
     """Places (N, n, 4, 3) of the contact points, shifts (N, n, 3) of the root and the states after."""
-    constants = hold_config(config, skeleton)
     if not config.foot_lock:
         contacts = np.zeros_like(contacts)
     low = np.maximum(_FLOOR - feet[..., 1], 0) if config.floor else np.zeros(feet.shape[:-1])
-    lifts = np.maximum(low[..., :2], low[..., 2:])
-    targets, shifts, after = np.empty_like(feet), np.empty((*feet.shape[:2], 3)), []
-    for body, state in enumerate(holds):
-        frames = zip(feet[body].tolist(), lifts[body].tolist(), contacts[body].tolist(), strict=True)
-        for frame, (places, lift, contact) in enumerate(frames):
-            left = [max(depth - state.shift[1], 0.0) for depth in lift]
-            state = advance(state, places, left, contact, constants)
-            shifts[body, frame] = state.shift
-            targets[body, frame] = [point.offset for point in state.points]
-            targets[body, frame, :, 1] += [state.swings[i % 2].lift for i in range(4)]
-        after.append(state)
-    return feet + shifts[:, :, None] + targets, shifts, after
+    lows = np.maximum(low[..., :2], low[..., 2:])
+    footholds = _footholds(config, skeleton)
+    offsets, shifts, after = footholds.follow(holds, feet, lows, contacts)
+    return feet + shifts[:, :, None] + offsets, shifts, after
 
 
-def hold_config(config: BodyConfig, skeleton: Skeleton) -> HoldConfig:
+@lru_cache(maxsize=16)
+def _footholds(config: BodyConfig, skeleton: Skeleton) -> Footholds:
     """Turn times into rates per frame, on this body."""
     ninety_percent = 3.9  # (1 + x)·exp(-x) = 0.1, a critically damped spring
-    follow = 1 / (config.root_follow_s * config.fps) if config.root_follow else 0.0
-    return HoldConfig(
+    return Footholds(
         on=config.contact_on,
         off=config.contact_off,
         max_drift_m=config.max_drift_m,
         release_rate=ninety_percent / (config.release_s * config.fps),
         engage_rate=1.0 - 0.1 ** (1 / (config.engage_s * config.fps)),
-        stand_m=(-float(skeleton.offsets[10, 1]), 0.0),
-        root_rate=follow,
+        ankle_m=-float(skeleton.offsets[10, 1]),
+        root_rate=1 / (config.root_follow_s * config.fps) if config.root_follow else 0.0,
         root_return=1 / (config.root_return_s * config.fps),
         root_range_m=config.root_range_m,
-        swing=SwingConfig(
-            clearance_m=config.swing_height_m if config.foot_lock else 0.0,
-            slow_m=_SWING_SLOW_M_S / config.fps,
-            fast_m=_SWING_FAST_M_S / config.fps,
-            rate=ninety_percent / (config.swing_s * config.fps),
-            contact=config.contact_on,
-        ),
+        swing_clearance_m=config.swing_height_m if config.foot_lock else 0.0,
+        swing_slow_m=_SWING_SLOW_M_S / config.fps,
+        swing_fast_m=_SWING_FAST_M_S / config.fps,
+        swing_rate=ninety_percent / (config.swing_s * config.fps),
     )
 
 
