@@ -26,12 +26,13 @@ import numpy as np
 from bundles import PRECISIONS, in_precision, published_size
 from measure import percentiles, show, write_json
 from numpy.typing import NDArray
+from timed_backend import TimedBackend
 
-from bailando.engine.backends import BACKEND_NAMES, Backend, load_backend
+from bailando.engine.backends import BACKEND_NAMES, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer, default_bundle_path
+from bailando.engine.frame_maker import make_frame
 from bailando.engine.performance import MusicReading
-from bailando.engine.runner import make_frame
 from bailando.engine.scheduling import raised_priority
 from bailando.engine.sinks import Destination, OscSink, VmcSink
 from bailando.engine.timeline import Timeline
@@ -43,24 +44,6 @@ SWEPT_BYTES = 128 << 20  # more than any cache here
 STAGES = ("features", "gpt", "decoder", "kinematics", "packets", "token")
 
 
-class TimedBackend:
-    """A backend that notes how long each step took."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self.spent_ns = {"gpt_step": 0, "decoder_step": 0}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def step(self, graph: str, inputs: Any, state: Any) -> Any:
-        """Run and time a step."""
-        started_ns = perf_counter_ns()
-        result = self._backend.step(graph, inputs, state)
-        self.spent_ns[graph] = perf_counter_ns() - started_ns
-        return result
-
-
 def measure(
     bundle: Bundle, backend_name: str, threads: int, tokens: int, before: Callable[[], object]
 ) -> dict[str, NDArray[np.float64]]:
@@ -69,7 +52,7 @@ def measure(
     `before` is called before each token and does not count.
     """
     backend = TimedBackend(load_backend(bundle, backend_name, threads))
-    dancer = Dancer(bundle, backend)  # type: ignore[arg-type]  # forwards all of the protocol
+    dancer = Dancer(bundle, backend)
     session, extractor = dancer.session(), FeatureExtractor(dancer.feature_spec)
     state, timeline = extractor.initial_state(), Timeline(dancer.skeleton)
     destinations = Destination("127.0.0.1", 39539), Destination("127.0.0.1", 9000)
