@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from trackers import installed
 
 from bailando.music.audio import load_mono
-from bailando.music.features import FeatureExtractor, FeatureSpec, beat_times
+from bailando.music.features import FeatureExtractor, FeatureSpec, beat_times, write_beat_channels
 
 SPEC = FeatureSpec()
 RATE = SPEC.sample_rate_hz
@@ -147,8 +147,17 @@ def song_cases(songs: Sequence[Path], seconds: float) -> Iterator[Case]:
 
 
 def ours(samples: Array) -> Array:
-    """Return the beats of our tracker, which hears the music as it comes."""
-    return beat_times(FeatureExtractor(SPEC).extract(samples), SPEC)
+    """Return the pulses of our tracker, which hears the music as it comes (fast ones it counts by twos)."""
+    extractor = FeatureExtractor(SPEC)
+    hops = samples[: len(samples) // SPEC.hop_length * SPEC.hop_length].reshape(-1, 1, SPEC.hop_length)
+    state, features = extractor.initial_state(), np.empty((len(hops), SPEC.frame_dim), np.float32)
+    phase, bpm = np.empty((2, len(hops)))
+    for frame, hop in enumerate(hops):
+        features[frame], state = extractor.step(hop, state)
+        phase[frame] = state.beat.phase
+        bpm[frame] = 2.0**state.beat.log2_tempo * 60 * SPEC.frame_rate_hz
+    write_beat_channels(features, phase, bpm, np.ones(len(hops)))
+    return beat_times(features, SPEC)
 
 
 def offline_librosa(samples: Array) -> Array:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bailando.music.beats import BY_TWOS_BPM
 from bailando.music.features import REFERENCE_BPM, write_beat_channels
 
 Float32Array = NDArray[np.float32]
@@ -50,7 +51,7 @@ class SharedBeat:
     def clock(self, frame: float) -> BeatClock:
         """Return it as a clock, given the frame of its moment; tempi out of range are halved or doubled."""
         factor = 1.0
-        while self.bpm * factor > MAX_BPM:
+        while self.bpm * factor > BY_TWOS_BPM[0]:
             factor /= 2.0
         while self.bpm * factor < MIN_BPM:
             factor *= 2.0
@@ -61,7 +62,8 @@ class TempoOverride:
     """Replaces the beat channels of the features by a beat that somebody gave.
 
     A hint of the tempo alone takes the phase from the tracker: at once, and then slowly as long as
-    the tracker hears that tempo too. Taps and clocks give the phase as well.
+    the tracker hears that tempo too. Taps and clocks give the phase as well. Fast beats count by twos, as the
+    tracker counts them (`BY_TWOS_BPM`).
     """
 
     def __init__(self, channel_names: tuple[str, ...]) -> None:
@@ -69,6 +71,7 @@ class TempoOverride:
         self._clock: BeatClock | None = None
         self._hint_bpm: float | None = None
         self._taps: deque[float] = deque(maxlen=_TAP_MEMORY)
+        self._tap_count = 0
 
     @property
     def active(self) -> bool:
@@ -79,11 +82,12 @@ class TempoOverride:
         """Trust the tracker again."""
         self._clock = self._hint_bpm = None
         self._taps.clear()
+        self._tap_count = 0
 
     def hint(self, bpm: float) -> None:
         """Set the tempo; the phase comes from the tracker."""
         self.clear()
-        self._hint_bpm = bpm
+        self._hint_bpm = bpm / 2 if bpm > BY_TWOS_BPM[0] else bpm
 
     def follow(self, clock: BeatClock) -> None:
         """Set tempo and phase."""
@@ -94,14 +98,18 @@ class TempoOverride:
         """A beat falls on this frame; from the second tap on tempo and phase follow the taps."""
         if self._taps and not 0 < frame - self._taps[-1] < _LONGEST_GAP_FRAMES:
             self._taps.clear()
+            self._tap_count = 0
         self._taps.append(frame)
+        self._tap_count += 1
         if len(self._taps) < 2:
             return
         beats = np.arange(len(self._taps))
         period, first = np.polyfit(beats, np.array(self._taps), 1)
         bpm = 60.0 * FRAME_RATE_HZ / float(period)
         if MIN_BPM <= bpm <= MAX_BPM:
-            self.follow(BeatClock(bpm, 0.0, float(first + period * beats[-1])))
+            last = float(first + period * beats[-1])
+            beat = SharedBeat(bpm, float(self._tap_count - 1), 0)
+            self.follow(beat.clock(last))
 
     def apply(self, features: Float32Array, first_frame: int) -> Float32Array:
         """Return features (n, F) of frames from `first_frame` on with the given beat in them."""

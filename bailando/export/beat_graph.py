@@ -79,6 +79,9 @@ class BeatStep(nn.Module):
             "onset_power": torch.zeros(batch),
             "onset_alignment": torch.zeros(batch),
             "confidence": torch.zeros(batch),
+            "by_twos": torch.zeros(batch, dtype=torch.int64),
+            "second": torch.zeros(batch, dtype=torch.int64),
+            "accent": torch.zeros(batch),
         }
 
     def forward(self, onset: Tensor, state: State) -> State:
@@ -88,7 +91,15 @@ class BeatStep(nn.Module):
         activity = (state["onset_mean"] / beats._FULL_ACTIVITY).clamp_max(1.0)
         strength = beats._ONSET_WEIGHT * activity * (relative - beats._ONSET_THRESHOLD)
         state = state | {"belief": self._weigh(self._predict(state["belief"]), strength)}
-        return self._read_out(activity, self._follow(state))
+        struck, state = self._read_out(activity, self._follow(state))
+        return self._count(struck, state)
+
+    def counted(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return phase and log2 tempo as given out, both of the pulse or of every second one."""
+        by_twos = state["by_twos"] == 1
+        second = state["second"].to(state["phase"].dtype)
+        phase = torch.where(by_twos, (state["phase"] + second) / 2, state["phase"])
+        return phase, torch.where(by_twos, state["log2_tempo"] - 1.0, state["log2_tempo"])
 
     def _started(self, state: State) -> State:
         """Replace the zeros of a session's first frame by the tracker's start values."""
@@ -110,7 +121,10 @@ class BeatStep(nn.Module):
         power = relative * relative
         age = spec.onset_delay_frames - 1.0
         sounded_at = 2 * math.pi * (state["phase"] - age * _exp2(state["log2_tempo"]))
+        keep_accent = self.tracker._accent_keep
+        in_pair = sounded_at / 2 + math.pi * state["second"].to(relative.dtype)
         return relative, state | {
+            "accent": keep_accent * state["accent"] + (1 - keep_accent) * relative * torch.cos(in_pair),
             "onset_level": level,
             "onset_mean": keep * state["onset_mean"] + (1 - keep) * relative,
             "onset_power": keep * state["onset_power"] + (1 - keep) * power,
@@ -145,8 +159,8 @@ class BeatStep(nn.Module):
             "challenge_frames": torch.where(switch, 0, challenge),
         }
 
-    def _read_out(self, activity: Tensor, state: State) -> State:
-        """`BeatTracker._read_out`."""
+    def _read_out(self, activity: Tensor, state: State) -> tuple[Tensor, State]:
+        """`BeatTracker._read_out`: whether a pulse was struck, and the state."""
         rows = self.neighbours.index_select(0, state["tempo_index"])
         local = state["belief"] * rows[:, :, None]
         mass = local.sum(dim=(1, 2)).clamp_min(_TINY)
@@ -165,10 +179,23 @@ class BeatStep(nn.Module):
         aligned = state["onset_alignment"] / state["onset_power"].clamp_min(1e-9) / beats._FULL_ALIGNMENT
         plain = 1.0 - beats._ALIGNMENT_SHARE * (1.0 - aligned.clamp(0.0, 1.0))
         trust = sure * activity * (1.5 * mass).clamp_max(1.0) * plain
-        return state | {
+        return moved >= 1.0, state | {
             "log2_tempo": log2_tempo,
             "phase": _fraction(moved),
             "confidence": state["confidence"] + beats._CONFIDENCE_GAIN * (trust - state["confidence"]),
+        }
+
+    def _count(self, struck: Tensor, state: State) -> State:
+        """`BeatTracker._count`."""
+        bpm = _exp2(state["log2_tempo"]) * (60 * self.tracker.spec.frame_rate_hz)
+        above, below = beats.BY_TWOS_BPM
+        by_twos = bpm > torch.where(state["by_twos"] == 1, below, above)
+        exchange = struck & (state["accent"] < -beats._ACCENT_TO_EXCHANGE * state["onset_mean"])
+        turn = struck & ~exchange
+        return state | {
+            "by_twos": by_twos.to(torch.int64),
+            "second": torch.where(turn, 1 - state["second"], state["second"]),
+            "accent": torch.where(exchange, -state["accent"], state["accent"]),
         }
 
 

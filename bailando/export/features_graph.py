@@ -154,9 +154,10 @@ class FeaturesStep(nn.Module):
         return torch.cat(channels, dim=1), strength, state | after
 
     def _beat_channels(self, state: State) -> Tensor:
-        angle = 2 * math.pi * state["phase"]
+        phase, log2_tempo = self.beat.counted(state)
+        angle = 2 * math.pi * phase
         cosine, confidence = torch.cos(angle), state["confidence"]
-        octave = state["log2_tempo"] + math.log2(60 * self.spec.frame_rate_hz / features.REFERENCE_BPM)
+        octave = log2_tempo + math.log2(60 * self.spec.frame_rate_hz / features.REFERENCE_BPM)
         pulse = confidence * torch.exp(features._PULSE_SHARPNESS * (cosine - 1))
         return torch.stack((torch.sin(angle), cosine, octave, confidence, pulse), dim=1)
 

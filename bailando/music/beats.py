@@ -88,6 +88,12 @@ class BeatState:
         Running sums of squared onsets, plain and times the cosine of the phase they fell on.
     confidence
         Confidence given out last.
+    by_twos
+        1 while two pulses count as one beat, else 0.
+    second
+        1 from the second pulse of a pair on, 0 from the first.
+    accent
+        Running sum of the onsets, positive near the first pulse of a pair and negative near the second.
     """
 
     belief: FloatArray
@@ -100,6 +106,9 @@ class BeatState:
     onset_power: float
     onset_alignment: float
     confidence: float
+    by_twos: int
+    second: int
+    accent: float
 
     def copy(self) -> BeatState:
         """Return a copy that shares no array."""
@@ -146,6 +155,13 @@ _TEMPO_GAIN = 0.08
 # A tempo further away than this is taken over at once.
 _JUMP_OCTAVES = 0.12
 _CONFIDENCE_GAIN = 0.05
+# Above the first tempo every second pulse is a beat, below the second one each is: steps to each pulse of
+# fast music are hurried, and people dance to it by twos.
+BY_TWOS_BPM = (145.0, 138.0)
+# Which pulse of a pair is the beat: the stronger one. They change places once the other was stronger by this
+# share of the mean onset; less is no reason to change step.
+_ACCENT_DECAY_S = 6.0
+_ACCENT_TO_EXCHANGE = 0.15
 # Onsets below this are silence; a mean (of the peak) above that is music in full swing.
 _LEVEL_FLOOR = 1e-3
 _FULL_ACTIVITY = 0.04
@@ -185,6 +201,7 @@ class BeatTracker:
         self._reset = _RESET_LEAK * np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
         self._level_keep = math.exp(-1.0 / (_LEVEL_DECAY_S * spec.frame_rate_hz))
         self._mean_keep = math.exp(-1.0 / (_MEAN_DECAY_S * spec.frame_rate_hz))
+        self._accent_keep = math.exp(-1.0 / (_ACCENT_DECAY_S * spec.frame_rate_hz))
         # Rows within about 5 % count as one tempo.
         step = self._log2_tempi[1] - self._log2_tempi[0]
         self._reach = max(1, round(np.log2(1.05) / step))
@@ -193,7 +210,8 @@ class BeatTracker:
         """Return the state before any sound: no phase is likelier than another."""
         belief = np.repeat(self._prior[:, None] / PHASE_BINS, PHASE_BINS, axis=1)
         best = int(np.argmax(self._prior))
-        return BeatState(belief, best, 0, 0.0, float(self._log2_tempi[best]), 0.0, 0.0, 0.0, 0.0, 0.0)
+        tempo = float(self._log2_tempi[best])
+        return BeatState(belief, best, 0, 0.0, tempo, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0, 0.0)
 
     def step(self, onsets: FloatArray, state: BeatState) -> tuple[Beats, BeatState]:
         """Take the next onset strengths (n,), any scale, and return the estimates of the n frames."""
@@ -201,9 +219,11 @@ class BeatTracker:
         bpm, phase, confidence = np.empty(count), np.empty(count), np.empty(count)
         beat = np.zeros(count, dtype=np.bool_)
         for frame in range(count):
-            state, beat[frame] = self._advance(float(onsets[frame]), state)
-            bpm[frame] = 2.0**state.log2_tempo * 60 * self.spec.frame_rate_hz
-            phase[frame] = state.phase
+            state, struck = self._advance(float(onsets[frame]), state)
+            state = self._count(struck, state)
+            bpm[frame] = 2.0 ** (state.log2_tempo - state.by_twos) * 60 * self.spec.frame_rate_hz
+            phase[frame] = (state.phase + state.second) / 2 if state.by_twos else state.phase
+            beat[frame] = struck and not (state.by_twos and state.second)
             confidence[frame] = state.confidence
         return Beats(bpm, phase, confidence, beat), state
 
@@ -225,8 +245,10 @@ class BeatTracker:
         # The onset sounded onset_delay_frames ago; this frame ends one frame after the last one.
         age = self.spec.onset_delay_frames - 1.0
         sounded_at = 2 * math.pi * (state.phase - age * 2.0**state.log2_tempo)
+        keep_accent, in_pair = self._accent_keep, sounded_at / 2 + math.pi * state.second
         return relative, replace(
             state,
+            accent=keep_accent * state.accent + (1 - keep_accent) * relative * math.cos(in_pair),
             onset_level=level,
             onset_mean=keep * state.onset_mean + (1 - keep) * relative,
             onset_power=keep * state.onset_power + (1 - keep) * power,
@@ -293,6 +315,16 @@ class BeatTracker:
         confidence = state.confidence + _CONFIDENCE_GAIN * (trust - state.confidence)
         state = replace(state, log2_tempo=log2_tempo, phase=moved % 1.0, confidence=confidence)
         return state, moved >= 1.0
+
+    def _count(self, struck: bool, state: BeatState) -> BeatState:
+        """Count pulses by ones or twos; the pulse that was just struck may turn out to be the beat."""
+        bpm = 2.0**state.log2_tempo * 60 * self.spec.frame_rate_hz
+        by_twos = int(bpm > BY_TWOS_BPM[state.by_twos])
+        if not struck:
+            return replace(state, by_twos=by_twos)
+        if state.accent < -_ACCENT_TO_EXCHANGE * state.onset_mean:
+            return replace(state, by_twos=by_twos, accent=-state.accent)
+        return replace(state, by_twos=by_twos, second=1 - state.second)
 
 
 def _cost_of_speed(spec: BeatSpec, log2_tempi: FloatArray) -> FloatArray:

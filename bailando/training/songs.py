@@ -17,6 +17,7 @@ from bailando.music.features import REFERENCE_BPM, FeatureExtractor, FeatureSpec
 SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 _TIGHTNESS = 400.0
 _SETTLING_FRAMES = 480
+_LISTEN_FRAMES = 60
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,18 @@ def analyse_song(path: Path) -> Song:
 
     The tempo is the causal beat tracker's median; dynamic programming over the onsets of the whole
     song (`librosa.beat.beat_track`) then places the beats. Both use the features that the model is
-    given, so that "on the beat" means the same to the pairs and to the dancer.
+    given, so that "on the beat" means the same to the pairs and to the dancer. Where the tracker counts
+    pulses by twos, every second one is a beat, those to which the tracker counts.
     """
     import librosa
 
     spec = FeatureSpec()
     samples = load_mono(path, spec.sample_rate_hz)
-    features = FeatureExtractor(spec).extract(samples).astype(np.float64)
+    features, by_twos = _listen(FeatureExtractor(spec), samples)
     channel = {name: number for number, name in enumerate(spec.channel_names)}
     settled = features[len(features) // 8 :, channel["tempo_octave"]]
     bpm = REFERENCE_BPM * 2 ** float(np.median(settled)) if len(settled) else REFERENCE_BPM
+    bpm = 2 * bpm if by_twos else bpm
     onsets = features[:, channel["onset"]] + features[:, channel["onset_low"]]
     duration_s = len(samples) / spec.sample_rate_hz
     if not onsets.any():
@@ -92,6 +95,9 @@ def analyse_song(path: Path) -> Song:
         trim=False,
         units="frames",
     )
+    if by_twos:
+        pairs = beats[0::2], beats[1::2]
+        beats = max(pairs, key=lambda half: float(features[half, channel["beat_cos"]].sum()))
     if len(beats) < 2:
         return Song(path.stem, path, duration_s, 0.0, (), 0.0)
     beats_s = beats / spec.frame_rate_hz
@@ -104,6 +110,22 @@ def analyse_song(path: Path) -> Song:
         beats_s=tuple(float(beat) for beat in beats_s),
         agreement=agreement,
     )
+
+
+def _listen(
+    extractor: FeatureExtractor, samples: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], bool]:
+    """Return the features (T, F), and whether the tracker counted by twos most of the time."""
+    hop = extractor.spec.hop_length
+    hops = samples[: len(samples) // hop * hop].reshape(-1, hop)
+    state, heard, by_twos = extractor.initial_state(), [], []
+    for start in range(0, len(hops), _LISTEN_FRAMES):
+        features, state = extractor.step(hops[start : start + _LISTEN_FRAMES], state)
+        heard.append(features)
+        by_twos.append(state.beat.by_twos)
+    if not heard:
+        return np.empty((0, extractor.spec.frame_dim)), False
+    return np.concatenate(heard).astype(np.float64), float(np.mean(by_twos)) > 0.5
 
 
 def beat_agreement(features: npt.NDArray[np.floating[Any]], beats: npt.NDArray[np.floating[Any]]) -> float:

@@ -43,6 +43,23 @@ def test_taps_give_tempo_and_phase() -> None:
     np.testing.assert_allclose(times[: len(expected)], expected[: len(times)], atol=0.04)
 
 
+def test_fast_taps_count_by_twos_from_the_first_one() -> None:
+    tempo = TempoOverride(SPEC.channel_names)
+    for tap in range(11):
+        tempo.tap(10.0 + 20.0 * tap)
+    heard = np.concatenate([tempo.apply(features(8), first) for first in range(216, 456, 8)])
+    np.testing.assert_allclose(
+        beat_times(heard, SPEC) + 216 / 60, np.arange(250.0, 456.0, 40.0) / 60, atol=1e-3
+    )
+
+
+def test_a_fast_hint_is_the_tempo_the_tracker_counts() -> None:
+    tempo = TempoOverride(SPEC.channel_names)
+    tempo.hint(174.0)
+    row = tempo.apply(features(1, bpm=87.0), 0)[0]
+    assert 120.0 * 2.0 ** row[SPEC.channel_names.index("tempo_octave")] == pytest.approx(87.0)
+
+
 def test_a_pause_begins_new_taps() -> None:
     tempo = TempoOverride(SPEC.channel_names)
     for frame in (0.0, 30.0, 500.0):

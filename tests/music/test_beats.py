@@ -31,7 +31,7 @@ def signed_offsets_ms(clicks: np.ndarray, beats: np.ndarray) -> np.ndarray:
     return 1000 * (nearest - clicks)
 
 
-@pytest.mark.parametrize("bpm", [70, 85, 100, 120, 128, 150, 174, 180])
+@pytest.mark.parametrize("bpm", [70, 85, 100, 120, 128, 140])
 def test_steady_clicks_are_tracked_on_time(bpm: float) -> None:
     samples, clicks = steady_clicks(bpm, 24.0)
     beats, tempo, confidence = track(samples)
@@ -40,6 +40,33 @@ def test_steady_clicks_are_tracked_on_time(bpm: float) -> None:
     assert abs(signed_offsets_ms(clicks[:-1], beats).mean()) < 10.0
     assert tempo[-1] == pytest.approx(bpm, rel=0.01)
     assert confidence[-1] > 0.5
+
+
+@pytest.mark.parametrize("bpm", [150, 174, 180])
+def test_fast_clicks_are_counted_by_twos_without_changing_step(bpm: float) -> None:
+    samples, clicks = steady_clicks(bpm, 24.0)
+    beats, tempo, confidence = track(samples)
+    settled, clicks = beats[beats > 9.0], clicks[clicks > 9.0]
+    first, second = (mir_eval.beat.f_measure(half, settled) for half in (clicks[0::2], clicks[1::2]))
+    assert max(first, second) > 0.95
+    assert min(first, second) == 0.0
+    assert tempo[-1] == pytest.approx(bpm / 2, rel=0.01)
+    assert confidence[-1] > 0.5
+
+
+@pytest.mark.parametrize("loud", [0, 1])
+def test_by_twos_the_louder_pulse_is_the_beat(loud: int) -> None:
+    every, clicks = steady_clicks(150.0, 40.0)
+    place = ((np.arange(len(every)) / RATE - clicks[0]) * 150 / 60 + 0.5) // 1
+    beats, _, _ = track(np.where(place % 2 == loud, every, 0.3 * every).astype(np.float32))
+    settled = beats[beats > 20.0]
+    assert mir_eval.beat.f_measure(clicks[loud::2][clicks[loud::2] > 20.0], settled) > 0.95
+
+
+def test_a_tempo_around_the_limit_does_not_change_the_count() -> None:
+    samples, _ = click_track(lambda time: 152 if time < 12 else 146 + 4 * np.sin(time), 40.0)
+    _, tempo, _ = track(samples)
+    assert tempo[480:].max() < 80.0
 
 
 def test_beats_are_told_when_they_sound_and_not_later() -> None:
@@ -59,7 +86,7 @@ def test_a_changed_tempo_is_found_within_six_seconds(before: float, after: float
 
 @pytest.mark.parametrize("bpm_per_s", [1.0, -1.0])
 def test_a_tempo_ramp_is_followed_without_a_break(bpm_per_s: float) -> None:
-    samples, clicks = click_track(lambda time: 120 + bpm_per_s * time, 30.0)
+    samples, clicks = click_track(lambda time: 105 + bpm_per_s * time, 30.0)
     beats, _, _ = track(samples)
     settled, clicks = beats[beats > 6.0], clicks[clicks > 6.0]
     assert mir_eval.beat.f_measure(clicks, settled) > 0.97
@@ -80,11 +107,7 @@ def test_the_beat_is_counted_where_people_dance_and_not_twice_as_fast(between: f
 
 def test_fast_music_is_counted_steadily_at_one_level() -> None:
     _, tempo, _ = track(accented(87.0, 30.0, 0.6))
-    settled = tempo[480:]
-    assert np.abs(np.diff(np.log2(settled))).max() < 0.1
-    assert np.median(settled) == pytest.approx(174.0, rel=0.02) or np.median(settled) == pytest.approx(
-        87.0, rel=0.02
-    )
+    assert tempo[480:] == pytest.approx(87.0, rel=0.02)
 
 
 def test_the_song_excerpt_is_tracked_on_its_grid() -> None:
