@@ -1,13 +1,14 @@
 """How evenly do frames reach a receiver: the native output thread against a Python sender?
 
-Three conditions: the machine as it is, all cores loaded by other processes, and the sender's own
-interpreter kept busy by a thread that keeps its garbage collector at work. In each, both senders run one
-after the other; the receiver is a process of its own that notes when datagrams arrive. The Python sender is
-what one writes first: a loop that builds packets with python-osc and sleeps to absolute deadlines.
+Three conditions: the machine as it is, all cores loaded by other processes, and the senders' own
+interpreters kept busy by a thread that keeps the garbage collector at work (with two senders that loads two
+cores as well). In each, both senders run side by side, so that what the machine does meets both; each has a
+process of its own and a receiver in another, which notes when datagrams arrive. The Python sender is what one
+writes first: a loop that builds packets with python-osc and sleeps to absolute deadlines.
 
-python benchmarks/jitter.py [--seconds 10] [--json FILE]
+python benchmarks/jitter.py [--seconds 10] [--condition NAME ...] [--json FILE]
 
-Seconds are of each sender in each condition: `--seconds 600` takes an hour.
+Seconds are of each condition: `--seconds 600` takes half an hour.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -35,8 +36,10 @@ from bailando.engine.frame import FRAME_RATE_HZ
 from bailando.engine.pacer import Pacer, frame_due_ns
 from bailando.engine.sinks import Destination, VmcSink
 
+PROCESSES = mp.get_context("spawn")
 LEAD_NS = 200_000_000
 QUEUE_AHEAD_FRAMES = 16  # two tokens
+CONDITIONS = AS_IT_IS, LOADED, BUSY = "as it is", "loaded cores", "busy interpreter"
 HEAP_OBJECTS = 300_000  # what a collection has to look through, as in a program of some size
 
 
@@ -46,13 +49,14 @@ def receive(pipe: Connection) -> None:
         with suppress(AttributeError, PermissionError):  # measure the sender, not ourselves
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
         inbox.bind(("127.0.0.1", 0))
-        inbox.settimeout(2.0)
+        inbox.settimeout(10.0)  # until the sender has started
         pipe.send(inbox.getsockname()[1])
         arrivals = []
         try:
             while True:
                 inbox.recv(65536)
                 arrivals.append(time.monotonic_ns())
+                inbox.settimeout(2.0)
         except TimeoutError:
             pipe.send(arrivals)
 
@@ -97,7 +101,7 @@ def _spin_forever() -> None:
 @contextmanager
 def loaded_cores() -> Iterator[None]:
     """Load every core with another process."""
-    loads = [mp.Process(target=_spin_forever, daemon=True) for _ in range(os.cpu_count() or 1)]
+    loads = [PROCESSES.Process(target=_spin_forever, daemon=True) for _ in range(os.cpu_count() or 1)]
     for load in loads:
         load.start()
     try:
@@ -131,15 +135,35 @@ def busy_interpreter() -> Iterator[None]:
         thread.join()
 
 
-def deviations_ms(sender: Callable[[int, int], None], frames: int) -> NDArray[np.float64]:
-    """Run a sender against a fresh receiver; how far each interval is from 1/60 s, ms."""
-    ours, theirs = mp.Pipe()
-    receiver = mp.Process(target=receive, args=(theirs,), daemon=True)
-    receiver.start()
-    sender(ours.recv(), frames)
-    arrivals = np.array(ours.recv(), dtype=np.int64)
-    receiver.join()
-    return np.abs(np.diff(arrivals) / 1e6 - 1000 / FRAME_RATE_HZ)
+SENDERS = {"native": send_native, "python": send_python}
+
+
+def send(sender: str, port: int, frames: int, busy: bool) -> None:
+    """Run a sender, in a busy interpreter or not."""
+    with busy_interpreter() if busy else nullcontext():
+        SENDERS[sender](port, frames)
+
+
+def side_by_side(frames: int, busy: bool) -> dict[str, NDArray[np.float64]]:
+    """Run each sender against a fresh receiver; how far each interval is from 1/60 s, ms."""
+    pipes: dict[str, Connection] = {}
+    processes = []
+    for sender in SENDERS:
+        pipes[sender], theirs = PROCESSES.Pipe()
+        processes.append(PROCESSES.Process(target=receive, args=(theirs,), daemon=True))
+    for receiver in processes:
+        receiver.start()
+    for sender, pipe in pipes.items():
+        sending = PROCESSES.Process(target=send, args=(sender, pipe.recv(), frames, busy), daemon=True)
+        sending.start()
+        processes.append(sending)
+    deviations = {}
+    for sender, pipe in pipes.items():
+        arrivals = np.array(pipe.recv(), dtype=np.int64)
+        deviations[sender] = np.abs(np.diff(arrivals) / 1e6 - 1000 / FRAME_RATE_HZ)
+    for process in processes:
+        process.join()
+    return deviations
 
 
 def by_second(deviation_ms: NDArray[np.float64]) -> list[float]:
@@ -155,20 +179,15 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path, help="write the figures as one JSON object")
+    parser.add_argument("--condition", nargs="+", choices=CONDITIONS, default=CONDITIONS, help="only these")
     options = parser.parse_args()
     frames = round(options.seconds * FRAME_RATE_HZ)
-    conditions: dict[str, Callable[[], AbstractContextManager[None]]] = {
-        "as it is": nullcontext,
-        "loaded cores": loaded_cores,
-        "busy interpreter": busy_interpreter,
-    }
-    senders = {"native": send_native, "python": send_python}
     results, over_time, received = {}, {}, {}
-    for condition, load in conditions.items():
-        for sender_name, sender in senders.items():
-            name = f"{condition}, {sender_name}"
-            with load():
-                deviation = deviations_ms(sender, frames)
+    for condition in options.condition:
+        with loaded_cores() if condition == LOADED else nullcontext():
+            deviations = side_by_side(frames, condition == BUSY)
+        for sender, deviation in deviations.items():
+            name = f"{condition}, {sender}"
             results[name], over_time[name] = percentiles(deviation), by_second(deviation)
             received[name] = len(deviation) + 1
     show("ms off 16.667 ms", results)
@@ -178,5 +197,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    mp.set_start_method("spawn")
     main()
