@@ -10,6 +10,7 @@ from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint, load_checkpoint
 from bailando.training.dataset import Dataset, Split
 from bailando.training.kinematics import PoseKinematics
+from bailando.training.reconstruction_limits import reconstruction_limits
 from bailando.training.tokens import Batch, tokenise
 from bailando.training.vqvae_stage import reconstruction
 
@@ -31,15 +32,18 @@ def checkpoint_figures(path: Path, data_folder: Path) -> dict[str, float]:
     Returns
     -------
     dict
-        ``reconstruction_mm`` (whole body, and each half), ``jitter_ratio``, perplexity and usage of each
-        book, ``upper_accuracy``, ``lower_accuracy`` (share of codes predicted exactly) and ``parameters``.
+        ``reconstruction_mm`` (whole body, and each half), `reconstruction_limits`, ``jitter_ratio``,
+        perplexity and usage of each book, ``upper_accuracy``, ``lower_accuracy`` (share of codes predicted
+        exactly) and ``parameters``.
     """
     checkpoint = load_checkpoint(path)
     dataset = Dataset(data_folder)
     split: Split = "held_out" if dataset.of("held_out") else "train"
     upper, lower = checkpoint.upper_vqvae, checkpoint.lower_vqvae
-    figures = reconstruction(upper, lower, PoseKinematics(), dataset, dataset.of(split))
+    kinematics = PoseKinematics()
+    figures = reconstruction(upper, lower, kinematics, dataset, dataset.of(split))
     figures = {"reconstruction_mm": figures.pop("score"), **figures}
+    figures |= reconstruction_limits(upper, lower, kinematics, dataset)
     models = upper, lower, checkpoint.gpt
     count = sum(parameter.numel() for model in models for parameter in model.parameters())
     return figures | _token_accuracy(checkpoint, dataset, split) | {"parameters": float(count)}
