@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bailando.motion.skeleton import Skeleton
 
 MAX_DANCERS = 32
-_DELAY_PER_DANCER_MS = 12.0
+_DELAY_PER_DANCER_MS = 8.0
 SPACING_M = 2.5
 _CROWD_RADIUS_M = 1.2
 

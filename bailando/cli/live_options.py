@@ -47,7 +47,7 @@ def live_parser() -> argparse.ArgumentParser:
     add_about(run, version_help=argparse.SUPPRESS)  # a line saved: all must fit a screen
     add_config_option(run)
     run.add_argument(
-        "--delay", type=float, metavar="MS", help="sound to motion (default 60, 12 more per dancer)"
+        "--delay", type=float, metavar="MS", help="sound to motion (default 60, 8 more per dancer)"
     )
     run.add_argument("--duration", type=float, metavar="S", help="stop after so many seconds")
     add_service_options(run)

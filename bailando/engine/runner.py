@@ -36,7 +36,8 @@ from bailando.engine.timeline import Timeline
 from bailando.errors import ConfigError
 from bailando.music.audio import StreamResampler
 
-_LEAD_NS = 20_000_000
+# Frames are handed over this early where the dance is ahead: the interpreter may stand still meanwhile.
+_LEAD_NS = 40_000_000
 _GUARD_NS = 6_000_000
 _WARM_UP_TOKENS = 4
 

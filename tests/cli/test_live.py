@@ -316,5 +316,5 @@ def test_each_further_dancer_adds_to_the_default_delay_alone() -> None:
     def delay(*given: str) -> float:
         return delay_ms(live_parser().parse_args(["--demo", *given]))
 
-    assert [delay("--dancers", str(count)) for count in (1, 2, 8)] == [60, 72, 144]
+    assert [delay("--dancers", str(count)) for count in (1, 2, 8)] == [60, 68, 116]
     assert delay("--dancers", "8", "--delay", "40") == 40

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from bailando.engine.dancer import Dancer
 from bailando.engine.frame import Frame
 from bailando.engine.frame_maker import BeatCounter
 from bailando.engine.generate import generate
+from bailando.engine.output import Output
 from bailando.engine.performance import MusicReading
 from bailando.engine.runner import LiveOptions, LiveRunner
 from bailando.engine.sinks.base import SinkCounters
@@ -80,6 +82,21 @@ def test_frames_are_due_sixty_a_second_after_the_delay(dancer: Dancer, song: Pat
     lateness_ms = (np.array(sink.times_ns) - due_ns) / 1e6
     assert lateness_ms.min() > -1.0
     assert np.median(lateness_ms) < 10.0
+
+
+def test_frames_are_handed_over_so_early_that_the_interpreter_may_stand_still(
+    dancer: Dancer, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early_ms: list[float] = []
+    submit = Output.submit
+
+    def noted(self: Output, frames: Sequence[Frame], due_ns: int) -> None:
+        early_ms.append((due_ns - now_ns()) / 1e6)
+        submit(self, frames, due_ns)
+
+    monkeypatch.setattr(Output, "submit", noted)
+    LiveRunner(dancer, dancer.session(), FileSource(song), [], LiveOptions(delay_ms=300)).run()
+    assert 30.0 < float(np.median(early_ms)) <= 40.0
 
 
 class ScriptedSource:
