@@ -133,6 +133,8 @@ class Beats:
     beat: NDArray[np.bool_]
 
 
+# Raise it when the tracker hears anything otherwise: prepared music is then made anew.
+TRACKER_REVISION = 2
 # How strongly one full-scale onset speaks for the cells on their beat, in nats.
 _ONSET_WEIGHT = 4.0
 # Onsets weaker than this (of the running peak) speak against a beat.

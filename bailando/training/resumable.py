@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from bailando.music.beats import TRACKER_REVISION
 from bailando.music.features import FeatureSpec
 from bailando.training.dataset import VERSION
 
@@ -29,7 +30,7 @@ def run_jobs(work: Callable[[_Job], _Result], jobs: Iterable[_Job], workers: int
 
 def key_of(*parts: Any) -> str:
     """Return what tells this work from any other: a hash of its inputs' ``repr``."""
-    return hashlib.sha256(repr((VERSION, FeatureSpec(), parts)).encode()).hexdigest()
+    return hashlib.sha256(repr((VERSION, FeatureSpec(), TRACKER_REVISION, parts)).encode()).hexdigest()
 
 
 def finished(note: Path, key: str) -> dict[str, Any] | None:
