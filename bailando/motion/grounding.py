@@ -144,7 +144,20 @@ def refine(
     config: BodyConfig,
     skeleton: Skeleton,
 ) -> tuple[Float32Array, Float32Array, BodyState]:
-    """Put a chunk of frames of one body right; see `refine_together`, whose first axis is left out here."""
+    """Put a chunk of frames of one body right: `refine_together` of it alone.
+
+    Parameters
+    ----------
+    rotations, root_position, contacts : ndarray, shapes (n, 24, 4), (n, 3) and (n, 4)
+    state, config, skeleton
+        As there.
+
+    Returns
+    -------
+    rotations, root_position : ndarray, shapes (n, 24, 4) and (n, 3), float32
+    state : BodyState
+        After the last frame.
+    """
     refined, root, (after,) = refine_together(
         rotations[None], root_position[None], contacts[None], (state,), config, skeleton
     )

@@ -183,7 +183,20 @@ def decode_pose(
     state: RootState,
     steering: FloorSteering | None = None,
 ) -> tuple[Float32Array, Float32Array, Float32Array, RootState]:
-    """Turn the pose channels of one body into its movement; see `decode_poses`, without the first axis."""
+    """Turn the pose channels of one body into its movement: `decode_poses` of it alone.
+
+    Parameters
+    ----------
+    upper, lower : ndarray, shapes (T, 90) and (T, 62)
+    state, steering
+        As there.
+
+    Returns
+    -------
+    rotations, root_position, contacts : ndarray, shapes (T, 24, 4), (T, 3) and (T, 4), float32
+    state : RootState
+        After the last frame.
+    """
     rotations, root_position, contacts, (after,) = decode_poses(
         upper[None], lower[None], (state,), (steering,)
     )
