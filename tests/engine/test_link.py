@@ -148,7 +148,7 @@ def test_nobody_can_submit_a_shared_beat() -> None:
 
 @pytest.mark.parametrize(
     ("bpm", "beat", "danced_bpm", "phase"),
-    [(100.0, 7.25, 100.0, 0.25), (300.0, 7.5, 150.0, 0.75), (25.0, 7.25, 50.0, 0.5)],
+    [(100.0, 7.25, 100.0, 0.25), (300.0, 7.5, 75.0, 0.875), (174.0, 7.0, 87.0, 0.5), (25.0, 7.25, 50.0, 0.5)],
 )
 def test_tempo_out_of_range_is_halved_or_doubled(
     bpm: float, beat: float, danced_bpm: float, phase: float
@@ -167,10 +167,10 @@ def test_running_dance_follows_the_shared_beat_in_tempo_and_phase(dancer: Dancer
     runner = LiveRunner(dancer, dancer.session(), FileSource(SONG), [], LiveOptions(300.0, duration_s=1.0))
     beat = SharedBeat(180.0, 0.0, now_ns())
     status = runner.run(lambda _: runner.controls.follow(beat), status_interval_s=0.1)
-    assert status.bpm == pytest.approx(180.0, rel=1e-3)
+    assert status.bpm == pytest.approx(90.0, rel=1e-3)
     reading, origin_ns = runner._ensemble.listener.reading, runner._source.origin_ns
     end_ns = origin_ns + (reading.frame + 1) * 1e9 / 60
-    expected = (end_ns - beat.time_ns) * 180.0 / 60e9 % 1.0
+    expected = (end_ns - beat.time_ns) * 90.0 / 60e9 % 1.0
     assert abs((reading.phase - expected + 0.5) % 1.0 - 0.5) < 1e-3
 
 
