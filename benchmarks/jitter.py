@@ -8,7 +8,8 @@ writes first: a loop that builds packets with python-osc and sleeps to absolute 
 
 python benchmarks/jitter.py [--seconds 10] [--condition NAME ...] [--json FILE]
 
-Seconds are of each condition: `--seconds 600` takes half an hour.
+Seconds are of each condition: `--seconds 600` takes half an hour. Time that a hypervisor took from the
+machine is told beside the figures: no program in it can use that time.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
-from measure import percentiles, show, write_json
+from measure import percentiles, show, stolen_s, write_json
 from numpy.typing import NDArray
 from packets import build_with_python_osc, make_frame, rest_offsets_m
 
@@ -182,17 +183,21 @@ def main() -> None:
     parser.add_argument("--condition", nargs="+", choices=CONDITIONS, default=CONDITIONS, help="only these")
     options = parser.parse_args()
     frames = round(options.seconds * FRAME_RATE_HZ)
-    results, over_time, received = {}, {}, {}
+    results, over_time, received, stolen_ms = {}, {}, {}, {}
     for condition in options.condition:
+        before_s = stolen_s()
         with loaded_cores() if condition == LOADED else nullcontext():
             deviations = side_by_side(frames, condition == BUSY)
+        stolen_ms[condition] = 1e3 * (stolen_s() - before_s)
         for sender, deviation in deviations.items():
             name = f"{condition}, {sender}"
             results[name], over_time[name] = percentiles(deviation), by_second(deviation)
             received[name] = len(deviation) + 1
     show("ms off 16.667 ms", results)
     print(f"frames received, of {frames} sent each: {received}")
+    print(f"ms that a hypervisor took meanwhile, all cores together: {stolen_ms}")
     record = {"unit": "ms", "seconds": options.seconds, "frames": frames, "received": received}
+    record |= {"stolen_ms": stolen_ms}
     write_json(options.json, "jitter", record | {"results": results, "largest_by_second": over_time})
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from measure import write_json
+from measure import stolen_s, write_json
 
 Figures = dict[str, float]
 
@@ -44,7 +44,7 @@ COUNTERS = (
 
 def run(seconds: float, dancers: int, model: str | None) -> Figures:
     """Run the demo and return its last status and what it cost."""
-    stolen_s, load = _stolen_s(), psutil.getloadavg()[0]
+    stolen_before_s, load = stolen_s(), psutil.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         telemetry = Path(folder) / "telemetry.jsonl"
         command = [sys.executable, "-m", "bailando.cli.live", "--demo", "--loop", "--json"]
@@ -75,14 +75,9 @@ def run(seconds: float, dancers: int, model: str | None) -> Figures:
         "startup_cpu_s": cpu_start or 0.0,
         "cpu_percent_of_one_core": 100 * (cpu_s - (cpu_start or 0.0)) / max(status["time_s"] - 1.0, 1.0),
         "peak_rss_mb": peak_bytes / 2**20,
-        "stolen_ms": 1e3 * (_stolen_s() - stolen_s),
+        "stolen_ms": 1e3 * (stolen_s() - stolen_before_s),
         "load_before": load,
     }
-
-
-def _stolen_s() -> float:
-    """Return what the hypervisor has taken so far, where the system tells."""
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def medians(runs: Sequence[Figures]) -> Figures:

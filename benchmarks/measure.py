@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+import psutil
 from numpy.typing import ArrayLike, NDArray
 
 PERCENTS = (50.0, 95.0, 99.0, 99.9)
@@ -88,6 +89,11 @@ def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def stolen_s() -> float:
+    """Return what a hypervisor has taken from this machine so far, all cores together, where it is told."""
+    return float(getattr(psutil.cpu_times(), "steal", 0.0))
 
 
 def cpu_model() -> str:
