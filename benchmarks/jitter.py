@@ -77,13 +77,15 @@ def send_native(port: int, frames: int) -> None:
 
 
 def send_python(port: int, frames: int) -> None:
-    """Send from a loop that sleeps to absolute deadlines and builds packets with python-osc."""
+    """Send from a loop that sleeps to absolute deadlines and builds packets, until the time is up."""
     prepared = [make_frame(number) for number in range(60)]
     offsets = rest_offsets_m()
     origin_ns = time.monotonic_ns() + LEAD_NS
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outbox:
         outbox.connect(("127.0.0.1", port))
         for number in range(frames):
+            if time.monotonic_ns() > frame_due_ns(origin_ns, frames):
+                break  # far behind: the frames that were never sent are told as not received
             data = build_with_python_osc(prepared[number % 60], offsets)
             time.sleep(max(0, frame_due_ns(origin_ns, number) - time.monotonic_ns()) / 1e9)
             outbox.send(data)
