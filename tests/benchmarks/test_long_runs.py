@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import threading
 from pathlib import Path
 
+import cache_vs_recompute
 import numpy as np
+import pytest
 from bundles import in_precision
 from cache_vs_recompute import cost_by_position, flatness, marks_up_to
 from jitter import by_second, collect_garbage, side_by_side
@@ -22,17 +25,19 @@ def test_positions_are_marked_evenly_on_a_logarithmic_axis() -> None:
     assert marks_up_to(0) == []
 
 
-def test_a_step_that_grows_with_its_position_is_not_flat() -> None:
-    work: list[int] = []
+def test_a_step_that_grows_with_its_position_is_not_flat(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent_ns = [0]
+    monkeypatch.setattr(cache_vs_recompute, "thread_time_ns", lambda: spent_ns[0])
+    positions = itertools.count()
 
-    def step() -> None:
-        work.append(sum(range(200 * len(work))))
+    def growing() -> None:
+        spent_ns[0] += 1000 * next(positions)
 
-    growing = flatness(cost_by_position(step, 1000))
-    even = flatness(cost_by_position(lambda: sum(range(20_000)), 1000))
-    assert growing is not None
-    assert even is not None
-    assert growing > 2.0 > even
+    def even() -> None:
+        spent_ns[0] += 1000
+
+    assert flatness(cost_by_position(growing, 1000)) == pytest.approx(950 / 150, rel=0.01)
+    assert flatness(cost_by_position(even, 1000)) == 1.0
     assert flatness({"20": 1.0}) is None
 
 
