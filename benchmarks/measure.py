@@ -23,6 +23,8 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import ArrayLike, NDArray
 
+from bailando.engine.huge_pages import in_huge_pages
+
 PERCENTS = (50.0, 95.0, 99.0, 99.9)
 VERSIONS_OF = ("numpy", "onnxruntime", "torch", "librosa", "soxr")
 BANDWIDTH_BYTES = 256 << 20
@@ -88,7 +90,8 @@ def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    with in_huge_pages():
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def stolen_s() -> float:

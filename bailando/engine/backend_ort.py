@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bailando.engine.backend_plugin import PLUGIN_BACKEND, plugin_devices
 from bailando.engine.backends import Arrays, step_each
 from bailando.engine.bundle import Bundle
+from bailando.engine.huge_pages import in_huge_pages
 from bailando.engine.ort_state import Buffers, OrtState, side_by_side
 from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
 from bailando.errors import BundleError, ConfigError
@@ -170,7 +171,8 @@ def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.In
     # A plugin's devices are part of the options; it must not be named again.
     providers = None if backend == PLUGIN_BACKEND else _providers(backend)
     try:
-        session = ort.InferenceSession(data, sess_options=options, providers=providers)
+        with in_huge_pages():
+            session = ort.InferenceSession(data, sess_options=options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a bad model
         first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise BundleError(f"graph {graph!r} does not load: {first_line}; export the bundle again") from error
