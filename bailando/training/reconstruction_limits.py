@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +11,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.kinematics import PoseKinematics
-from bailando.training.vqvae_stage import forward_half, reconstruction
+from bailando.training.vqvae_stage import reconstruction, whole_poses
 
 _MILLIMETRE = 1000.0
 _ROWS_AT_ONCE = 512
@@ -38,46 +37,14 @@ def reconstruction_limits(
         return {}
     training = [segment for segment in dataset.of("train") if not segment.is_other_speed]
     own = reconstruction(upper, lower, kinematics, dataset, training)["score"]
+    unquantised = reconstruction(upper, lower, kinematics, dataset, held_out, quantise=False)
     frames = upper.config.frames_per_code
     heard, known = (_tokens(kinematics, dataset, side, frames) for side in (held_out, training))
     return {
         "reconstruction_of_training_mm": own,
-        "unquantised_mm": _unquantised(upper, lower, kinematics, dataset, held_out),
+        "unquantised_mm": unquantised["score"],
         "nearest_training_mm": nearest_stretches_mm(heard, known),
     }
-
-
-def _pairs(dataset: Dataset, segment: Segment, frames: int) -> list[tuple[Tensor, Tensor]]:
-    """Return both halves ``[1, T, C]``, plain and mirrored, T a multiple of `frames`."""
-    whole = segment.frames // frames * frames
-    halves = dataset.pose(segment)
-    return [
-        (
-            torch.from_numpy(np.array(halves[0][mirror : mirror + 1, :whole])),
-            torch.from_numpy(np.array(halves[1][mirror : mirror + 1, :whole])),
-        )
-        for mirror in range(2)
-    ]
-
-
-def _unquantised(
-    upper: PoseVQVAE,
-    lower: PoseVQVAE,
-    kinematics: PoseKinematics,
-    dataset: Dataset,
-    segments: Sequence[Segment],
-) -> float:
-    total, count = 0.0, 0
-    for segment in segments:
-        for pair in _pairs(dataset, segment, upper.config.frames_per_code):
-            made = [
-                forward_half(model, half.to(model.mean.device), quantise=False).reconstruction
-                for model, half in zip((upper, lower), pair, strict=True)
-            ]
-            wanted = kinematics(*(half.to(upper.mean.device) for half in pair))
-            error = torch.linalg.vector_norm(kinematics(*made) - wanted, dim=-1)
-            total, count = total + float(error.sum()), count + error.numel()
-    return _MILLIMETRE * total / count
 
 
 def _tokens(kinematics: PoseKinematics, dataset: Dataset, segments: Sequence[Segment], frames: int) -> Tensor:
@@ -86,7 +53,7 @@ def _tokens(kinematics: PoseKinematics, dataset: Dataset, segments: Sequence[Seg
     stretches = [
         kinematics(*(half.to(device) for half in pair))[0].unflatten(0, (-1, frames))
         for segment in segments
-        for pair in _pairs(dataset, segment, frames)
+        for pair in whole_poses(dataset, segment, frames)
     ]
     return torch.cat(stretches)
 

@@ -150,8 +150,10 @@ def reconstruction(
     kinematics: PoseKinematics,
     dataset: Dataset,
     segments: list[Segment],
+    *,
+    quantise: bool = True,
 ) -> dict[str, float]:
-    """Encode and decode whole stretches of motion.
+    """Encode and decode whole stretches of motion; without `quantise` decode the encoders' own outputs.
 
     Returns
     -------
@@ -164,15 +166,13 @@ def reconstruction(
     totals = torch.zeros(5)
     counts = torch.zeros(2, upper.config.codebook_size)
     for segment in segments:
-        frames = segment.frames // upper.config.frames_per_code * upper.config.frames_per_code
-        for mirror in range(2):
-            pair = [
-                torch.from_numpy(np.array(half[mirror : mirror + 1, :frames]))
-                for half in dataset.pose(segment)
-            ]
+        for pair in whole_poses(dataset, segment, upper.config.frames_per_code):
             wanted = [half.to(device) for half in pair]
             codes = [model.encode(half) for model, half in zip((upper, lower), wanted, strict=True)]
-            made = [model.decode(code) for model, code in zip((upper, lower), codes, strict=True)]
+            made = [
+                model.decode(code) if quantise else forward_half(model, half, quantise=False).reconstruction
+                for model, code, half in zip((upper, lower), codes, wanted, strict=True)
+            ]
             for row, code in enumerate(codes):
                 counts[row] += torch.bincount(code.cpu().reshape(-1), minlength=counts.shape[1])
             totals += _errors(kinematics(*made), kinematics(*wanted))
@@ -180,6 +180,13 @@ def reconstruction(
     figures = {"score": float(distance[0]), "upper_mm": float(distance[1]), "lower_mm": float(distance[2])}
     figures["jitter_ratio"] = float(totals[4] / totals[3])
     return figures | book_figures(counts)
+
+
+def whole_poses(dataset: Dataset, segment: Segment, frames: int) -> list[tuple[Tensor, Tensor]]:
+    """Return both halves ``[1, T, C]``, plain and mirrored, T the segment's largest multiple of `frames`."""
+    whole = segment.frames // frames * frames
+    upper, lower = (np.array(half[:, None, :whole]) for half in dataset.pose(segment))
+    return list(zip(torch.from_numpy(upper), torch.from_numpy(lower), strict=True))
 
 
 def book_figures(counts: Tensor) -> dict[str, float]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from swings import SWING_FRAMES, swinging
+from swings import SWING_FRAMES, swinging, write_clicks
 
 from bailando.errors import InputError
-from bailando.music.features import FeatureSpec
+from bailando.music.audio import load_mono
+from bailando.music.features import FeatureExtractor, FeatureSpec
 from bailando.training.config import PairingConfig
 from bailando.training.pairing import dance_beats, extend_grid, pair_segment, song_grid, warp
 from bailando.training.songs import Song, analyse_song, find_songs
@@ -80,6 +81,18 @@ def test_beats_of_a_click_track_are_found(songs: tuple[Song, ...]) -> None:
     assert songs[0].bpm == pytest.approx(125, rel=0.05)
     offsets = (beats[4:-2] - 0.25 + 0.24) % 0.48 - 0.24
     assert np.abs(offsets).max() < 0.04
+
+
+def test_a_fast_song_has_a_beat_on_every_second_pulse_to_which_the_tracker_counts(tmp_path: Path) -> None:
+    write_clicks(tmp_path / "fast.wav", 0.375, 24.0, 0)
+    song = analyse_song(tmp_path / "fast.wav")
+    assert song.bpm == pytest.approx(80, rel=0.03)
+    beats = np.array(song.beats_s)
+    np.testing.assert_allclose(np.diff(beats[4:-2]), 0.75, atol=0.04)
+    assert song.agreement > 0.8
+    features = FeatureExtractor(FeatureSpec()).extract(load_mono(song.path, 24000))
+    on_beat = features[np.round(beats[12:-2] * 60).astype(int), FeatureSpec().channel_names.index("beat_cos")]
+    assert on_beat.mean() > 0.8
 
 
 def test_song_beats_fall_on_dance_beats(songs: tuple[Song, ...]) -> None:
