@@ -26,8 +26,9 @@ from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import default_bundle_path
 from bailando.export.graphs import StepGraph, decoder_step_graph
 from bailando.export.onnx_export import export_onnx
+from bailando.models.dancer_decoder import DancerDecoder
 from bailando.models.presets import LOWER_CHANNELS, UPPER_CHANNELS
-from bailando.models.vqvae import DancerDecoder, PoseVQVAE, PoseVQVAEConfig
+from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 
 FRAMES_PER_TOKEN = 8
 FIELD_TOKENS = 51  # receptive field of the published decoder

@@ -21,6 +21,7 @@ from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share, process_count, process_group, rank
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Stage, Trainer
+from bailando.training.residual_stage import ResidualStage
 from bailando.training.run import data_speed, training_tracks
 from bailando.training.vqvae_stage import VQVAEStage
 
@@ -35,8 +36,11 @@ def shared_config() -> TrainConfig:
     gpt = replace(config.gpt, optimiser=replace(config.gpt.optimiser, steps=STEPS), dropout=0.0)
     assert config.actor_critic is not None
     whole_rollouts = replace(config.actor_critic.optimiser, steps=2 * config.actor_critic.minibatches)
+    assert config.residual is not None
+    optimiser = replace(config.residual.optimiser, steps=STEPS)
+    finer = replace(config.residual, optimiser=optimiser, restart_fraction=0.0)
     stage = replace(config.actor_critic, optimiser=whole_rollouts, standardise=True)
-    return replace(config, vqvae=vqvae, gpt=gpt, actor_critic=stage)
+    return replace(config, vqvae=vqvae, residual=finer, gpt=gpt, actor_critic=stage)
 
 
 def new_stage(name: str, data_folder: Path) -> Stage:
@@ -48,8 +52,25 @@ def new_stage(name: str, data_folder: Path) -> Stage:
     for model in (vqvae.upper, vqvae.lower):
         model.eval()
         model.codebook.fill(torch.randn(model.codebook.vectors.shape, generator=torch.manual_seed(1)))
+    if name == "residual":
+        return _residual(config, dataset, vqvae)
     gpt = GPTStage(config, dataset, vqvae.upper, vqvae.lower)
     return gpt if name == "gpt" else _actor_critic(config, dataset, (vqvae.upper, vqvae.lower), gpt)
+
+
+def _residual(config: TrainConfig, dataset: Dataset, vqvae: VQVAEStage) -> Stage:
+    """The residual codes, their predictor without dropout, whose masks differ between processes.
+
+    The books are filled and none restarts: the swingers' legs are still, and which of many equal codes is used
+    would be up to rounding.
+    """
+    stage = ResidualStage(config, dataset, vqvae.upper, vqvae.lower)
+    stage.residual.predictor.dropout.p = 0.0
+    generator = torch.manual_seed(2)
+    for half in stage.residual.halves:
+        for book in half.codebooks:
+            book.fill(torch.randn(book.vectors.shape, generator=generator))
+    return stage
 
 
 def _actor_critic(
@@ -95,7 +116,7 @@ def main(data_folder: Path, output: Path) -> None:
         if process_count() != 2:
             raise SystemExit(f"{process_count()} processes, expected 2")
         torch.save(learn_codes(), output / f"codebook.{rank()}.pt")
-        for name in ("vqvae", "gpt", "actor_critic"):
+        for name in ("vqvae", "residual", "gpt", "actor_critic"):
             torch.save(train(name, data_folder, output / "whole"), output / f"{name}.{rank()}.pt")
             train(name, data_folder, output / "cut", until=2)
             resumed = train(name, data_folder, output / "cut")

@@ -80,13 +80,16 @@ def train_parser() -> argparse.ArgumentParser:
     )
     vqvae = _command(commands, "vqvae", _vqvae, "train the pose VQ-VAEs")
     root = _command(commands, "root", _root, "train the root-velocity branch (preset paper)")
+    residual = _command(
+        commands, "residual", _residual, "add residual codes: finer poses (presets live, tiny)"
+    )
     gpt = _command(commands, "gpt", _gpt, "train the GPT on their codes")
     actor_critic = _command(commands, "actor-critic", _actor_critic, "finetune the GPT on its own dances")
     actor_critic.add_argument(
         "--music", type=Path, nargs="+", default=[], help="folders of songs to dance to, besides the data's"
     )
     dancer = _command(commands, "export-checkpoint", _export, "put a run together into one dancer checkpoint")
-    for command in (everything, vqvae, root, gpt, actor_critic, dancer):
+    for command in (everything, vqvae, root, residual, gpt, actor_critic, dancer):
         command.add_argument("--data", type=Path, required=True, help="folder of the data set")
         command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
@@ -165,6 +168,12 @@ def _root(arguments: argparse.Namespace) -> None:
     train_root(_config(arguments), arguments.data, arguments.run)
 
 
+def _residual(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_residual
+
+    train_residual(_config(arguments), arguments.data, arguments.run)
+
+
 def _gpt(arguments: argparse.Namespace) -> None:
     from bailando.training.run import train_gpt
 
@@ -191,6 +200,8 @@ def _all(arguments: argparse.Namespace) -> None:
     _vqvae(arguments)
     if _config(arguments).root is not None:
         _root(arguments)
+    if _config(arguments).residual is not None:
+        _residual(arguments)
     _gpt(arguments)
     if _config(arguments).actor_critic is not None:
         _actor_critic(arguments)

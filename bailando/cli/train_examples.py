@@ -30,6 +30,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "root --preset paper --data data -o run --seed 7",
         "root --preset my.yaml --data data -o run",
     ),
+    "residual": (
+        "residual --data data -o run",
+        "residual --data data -o run --preset my.yaml",
+        "residual --data data -o run --preset my.yaml --seed 7",
+    ),
     "gpt": (
         "gpt --data data -o run",
         "gpt --data data -o run --preset paper",

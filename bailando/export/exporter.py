@@ -154,6 +154,7 @@ class DancerExport:
                 upper_vqvae=round_weights(checkpoint.upper_vqvae),
                 lower_vqvae=round_weights(checkpoint.lower_vqvae),
                 gpt=round_weights(checkpoint.gpt),
+                residual=None if checkpoint.residual is None else round_weights(checkpoint.residual),
             )
         self.checkpoint = checkpoint
         self.graphs = self.step_graphs()
@@ -241,7 +242,9 @@ class DancerExport:
 def _step_graphs(checkpoint: DancerCheckpoint, batch: int | None, half: bool) -> dict[str, StepGraph]:
     return {
         "gpt_step": gpt_step_graph(checkpoint.gpt, batch, half=half),
-        "decoder_step": decoder_step_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae, batch, half=half),
+        "decoder_step": decoder_step_graph(
+            checkpoint.upper_vqvae, checkpoint.lower_vqvae, batch, residual=checkpoint.residual, half=half
+        ),
     }
 
 

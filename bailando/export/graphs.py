@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from bailando.engine.specs import TensorSpec
 from bailando.errors import ExportError
+from bailando.models.dancer_decoder import DancerDecoder
 from bailando.models.gpt import CrossConditionalGPT
+from bailando.models.residual import PoseResidual
 from bailando.models.streaming import State
-from bailando.models.vqvae import DancerDecoder, PoseVQVAE
+from bailando.models.vqvae import PoseVQVAE
 
 ModuleType = TypeVar("ModuleType", bound=nn.Module)
 
@@ -167,16 +169,23 @@ def gpt_step_graph(gpt: CrossConditionalGPT, batch: int | None = 1, *, half: boo
 
 
 def decoder_step_graph(
-    upper: PoseVQVAE, lower: PoseVQVAE, batch: int | None = 1, *, half: bool = False
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    batch: int | None = 1,
+    *,
+    residual: PoseResidual | None = None,
+    half: bool = False,
 ) -> StepGraph:
     """Return the streaming decoder as a graph for `batch` dancers, None for any; `half` computes in float16.
+
+    With `residual` the residual codes that it expects are added to those given.
 
     Raises
     ------
     ExportError
         If a decoder is not causal: such a one has no step.
     """
-    decoder = _frozen(DancerDecoder(upper, lower), half)
+    decoder = _frozen(DancerDecoder(upper, lower, residual), half)
     if decoder.timing.lookahead:
         raise ExportError(
             f"the decoder looks {decoder.timing.lookahead} tokens ahead and cannot stream: train it with "

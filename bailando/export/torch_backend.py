@@ -103,7 +103,9 @@ def step_graphs(checkpoint: DancerCheckpoint) -> dict[str, StepGraph]:
     """Return the step modules of a checkpoint for one dancer."""
     return {
         "gpt_step": gpt_step_graph(checkpoint.gpt),
-        "decoder_step": decoder_step_graph(checkpoint.upper_vqvae, checkpoint.lower_vqvae),
+        "decoder_step": decoder_step_graph(
+            checkpoint.upper_vqvae, checkpoint.lower_vqvae, residual=checkpoint.residual
+        ),
     }
 
 

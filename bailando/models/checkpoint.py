@@ -19,12 +19,16 @@ from torch import Tensor, nn
 
 from bailando.errors import BailandoError, InputError
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
+from bailando.models.residual import PoseResidual, PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 
 FORMAT = "bailando-dancer"
-VERSION = 1
+VERSION = 2
+READABLE_VERSIONS = (1, VERSION)
+"""Version 1 has no residual codes."""
 MAX_BYTES = 4 << 30
 _MODELS = ("upper_vqvae", "lower_vqvae", "gpt")
+_RESIDUAL = "residual"
 _SAMPLING = {"temperature", "top_k", "top_p"}
 
 
@@ -48,7 +52,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class DancerCheckpoint:
-    """A trained dancer: three models and what is needed to dance with them.
+    """A trained dancer: its models and what is needed to dance with them.
 
     Parameters
     ----------
@@ -64,6 +68,8 @@ class DancerCheckpoint:
         Name, licence and data.
     sampling
         ``temperature``, ``top_k`` and ``top_p`` recommended.
+    residual
+        Residual codes of the VQ-VAEs, or None.
     """
 
     upper_vqvae: PoseVQVAE
@@ -77,6 +83,7 @@ class DancerCheckpoint:
     sampling: Mapping[str, float] = field(
         default_factory=lambda: {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
     )
+    residual: PoseResidual | None = None
 
     def __post_init__(self) -> None:
         if set(self.sampling) != _SAMPLING:
@@ -102,7 +109,8 @@ class DancerCheckpoint:
 def save_checkpoint(path: str | Path, checkpoint: DancerCheckpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all (a temporary file is renamed)."""
     path = Path(path)
-    models = {name: getattr(checkpoint, name) for name in _MODELS}
+    models = {name: getattr(checkpoint, name) for name in (*_MODELS, _RESIDUAL)}
+    models = {name: model for name, model in models.items() if model is not None}
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -136,7 +144,7 @@ def load_checkpoint(path: str | Path) -> DancerCheckpoint:
         raise InputError(
             f"{path} is no dancer checkpoint (format {content.get('format')!r}): train one first"
         )
-    if content.get("version") != VERSION:
+    if content.get("version") not in READABLE_VERSIONS:
         raise InputError(
             f"{path} has version {content.get('version')!r}, expected {VERSION}: "
             "use the bailando release that wrote it, or train again"
@@ -174,6 +182,11 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
     gpt = CrossConditionalGPT(GPTConfig.from_dict(configs["gpt"]))
     for name, model in zip(_MODELS, (upper, lower, gpt), strict=True):
         _load_state(model, state[name])
+    residual = None
+    if _RESIDUAL in configs:
+        sizes = PoseResidualConfig.from_dict(configs[_RESIDUAL])
+        residual = PoseResidual(sizes, upper.config, lower.config)
+        _load_state(residual, state[_RESIDUAL])
     return DancerCheckpoint(
         upper_vqvae=upper,
         lower_vqvae=lower,
@@ -186,6 +199,7 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
             content["name"], content["description"], content["licence"], tuple(content["data"])
         ),
         sampling=content["sampling"],
+        residual=residual,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from bailando.errors import ConfigError
 from bailando.models.gpt import GPTConfig
+from bailando.models.residual import PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAEConfig
 
 UPPER_CHANNELS = 90
@@ -19,11 +20,12 @@ FRAMES_PER_TOKEN = 8
 
 @dataclass(frozen=True)
 class Preset:
-    """Configurations of the three models of one dancer."""
+    """Configurations of the models of one dancer; the residual codes are optional."""
 
     upper: PoseVQVAEConfig
     lower: PoseVQVAEConfig
     gpt: GPTConfig
+    residual: PoseResidualConfig | None = None
 
 
 def _live(features: int, styles: int) -> Preset:
@@ -44,6 +46,7 @@ def _live(features: int, styles: int) -> Preset:
             window=32,
             styles=styles,
         ),
+        residual=PoseResidualConfig(books=3, codes=256),
     )
 
 
@@ -86,6 +89,7 @@ def _tiny(features: int, styles: int) -> Preset:
             window=8,
             styles=styles,
         ),
+        residual=PoseResidualConfig(books=2, codes=8, width=16, dilations=(1,)),
     )
 
 

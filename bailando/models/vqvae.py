@@ -20,14 +20,10 @@ from bailando.models.streaming import (
     PADDINGS,
     Padding,
     ResidualBlock,
-    State,
     StreamingConv1d,
     StreamingConvTranspose1d,
     StreamingModule,
     StreamingStack,
-    Timing,
-    with_prefix,
-    without_prefix,
 )
 
 
@@ -202,7 +198,11 @@ class PoseVQVAE(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Return the poses ``[B, 8 T, C]`` of codes ``[B, T]``."""
-        return self.denormalise(self.decoder(self.codebook.decode(codes)))
+        return self.decode_vectors(self.codebook.decode(codes))
+
+    def decode_vectors(self, vectors: Tensor) -> Tensor:
+        """Return the poses ``[B, 8 T, C]`` of vectors ``[B, T, code_dim]``: codes', or anything near them."""
+        return self.denormalise(self.decoder(vectors))
 
     def decode_root(self, codes: Tensor) -> Tensor:
         """Return the root velocities ``[B, 8 T, root_channels]`` of codes ``[B, T]``."""
@@ -220,53 +220,3 @@ class PoseVQVAE(nn.Module):
             usage=quantised.usage,
             codes=quantised.codes,
         )
-
-
-class DancerDecoder(nn.Module):
-    """Both half bodies' decoders as one streaming unit: what becomes ``decoder_step.onnx``.
-
-    Parameters
-    ----------
-    upper, lower
-        Trained VQ-VAEs with causal decoders; their weights are shared, not copied.
-    """
-
-    def __init__(self, upper: PoseVQVAE, lower: PoseVQVAE) -> None:
-        super().__init__()
-        if upper.config.frames_per_code != lower.config.frames_per_code:
-            raise ConfigError(
-                f"halves disagree: {upper.config.frames_per_code} and {lower.config.frames_per_code} "
-                "frames per code; train both with the same levels"
-            )
-        self.upper = upper
-        self.lower = lower
-
-    @property
-    def timing(self) -> Timing:
-        """One code pair in, ``frames_per_code`` frames out."""
-        upper, lower = self.upper.decoder.timing, self.lower.decoder.timing
-        return Timing(upper.input_steps, upper.output_steps, max(upper.lookahead, lower.lookahead))
-
-    def forward(self, upper_codes: Tensor, lower_codes: Tensor) -> tuple[Tensor, Tensor]:
-        """Decode whole code sequences ``[B, T]`` into ``[B, 8 T, 90]`` and ``[B, 8 T, 62]``."""
-        return self.upper.decode(upper_codes), self.lower.decode(lower_codes)
-
-    def initial_state(
-        self, batch: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> State:
-        """Return zero states, prefixed ``upper_`` and ``lower_``."""
-        upper = with_prefix("upper", self.upper.decoder.initial_state(batch, device, dtype))
-        return upper | with_prefix("lower", self.lower.decoder.initial_state(batch, device, dtype))
-
-    def step(
-        self, upper_code: Tensor, lower_code: Tensor, state: State
-    ) -> tuple[tuple[Tensor, Tensor], State]:
-        """Decode one code pair ``[B]`` into the next frames ``[B, 8, 90]`` and ``[B, 8, 62]``."""
-        poses: list[Tensor] = []
-        next_state: State = {}
-        for name, half, code in (("upper", self.upper, upper_code), ("lower", self.lower, lower_code)):
-            vector = half.codebook.decode(code).unsqueeze(1)
-            decoded, half_state = half.decoder.step(vector, without_prefix(name, state))
-            poses.append(half.denormalise(decoded))
-            next_state |= with_prefix(name, half_state)
-        return (poses[0], poses[1]), next_state

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from bailando.errors import ConfigError
 from bailando.models.critic import Critic, critic_loss, freeze_base, generalised_advantages, td_errors
 from bailando.models.gpt import CrossConditionalGPT
+from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
 from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
@@ -90,6 +91,8 @@ class ActorCriticStage:
         Code pairs that dances start with.
     data_speed
         Mean joint speed of the data, metres per frame.
+    residual
+        Residual codes of the VQ-VAEs, if they have any.
     """
 
     name = NAME
@@ -103,6 +106,7 @@ class ActorCriticStage:
         tracks: tuple[Tracks, Tracks],
         start_codes: Sequence[tuple[int, int]],
         data_speed: float,
+        residual: PoseResidual | None = None,
     ) -> None:
         if config.actor_critic is None:
             raise ConfigError("the configuration has no actor_critic section: add one")
@@ -128,6 +132,9 @@ class ActorCriticStage:
             parts["critic"] = self.critic
         self._model = nn.ModuleDict(parts).to(self.device)
         self.upper, self.lower = (half.to(self.device).eval().requires_grad_(False) for half in vqvaes)
+        self.residual = residual
+        if residual is not None:
+            self.residual = residual.to(self.device).eval().requires_grad_(False)
         self.kinematics = PoseKinematics().to(self.device)
         self.train_tracks, self.held_out_tracks = tracks
         self.start_codes = torch.tensor(start_codes, device=self.device)
@@ -135,7 +142,8 @@ class ActorCriticStage:
         self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
         self.speeds = None
         if self.config.advantage == "expected":
-            self.speeds = code_speeds(dataset, self.upper, self.lower, self.kinematics).to(self.device)
+            models = self.upper, self.lower, self.kinematics
+            self.speeds = code_speeds(dataset, *models, self.residual).to(self.device)
         self._parts: list[Rollout] = []
 
     @property
@@ -215,7 +223,7 @@ class ActorCriticStage:
         music = RolloutMusic(*(part.to(self.device) for part in music))
         codes, old = self._dance(music, start, generator)
         if self.speeds is None:
-            rewards = self._rewards(movement(self.upper, self.lower, self.kinematics, codes), music)[:, 1:]
+            rewards = self._rewards(self._movement(codes), music)[:, 1:]
             advantages = self._advantages(rewards, music, codes)
         else:
             advantages = self._values(self.speeds, music, codes)
@@ -233,6 +241,9 @@ class ActorCriticStage:
         style = music.style if self.gpt.config.styles else None
         pair = first[:, 0], first[:, 1]
         return roll_out(self.gpt, self._heard(music), style, pair, self.sampling, generator)
+
+    def _movement(self, codes: Codes) -> Movement:
+        return movement(self.upper, self.lower, self.kinematics, codes, self.residual)
 
     def _state(self, gpt: CrossConditionalGPT, music: RolloutMusic, codes: Codes) -> Tensor:
         style = music.style if gpt.config.styles else None
@@ -298,7 +309,7 @@ class ActorCriticStage:
         music = music._replace(style=torch.zeros_like(music.style))
         start = torch.arange(count) % len(self.start_codes)
         codes, _ = self._dance(music, start, generator)
-        danced = movement(self.upper, self.lower, self.kinematics, codes)
+        danced = self._movement(codes)
         return self._figures(codes, danced, music)
 
     def _figures(self, codes: Codes, danced: Movement, music: RolloutMusic) -> dict[str, float]:

@@ -17,7 +17,7 @@ from bailando.training.dataset import Dataset
 from bailando.training.loop import load_weights
 from bailando.training.pairing import joint_speed
 from bailando.training.representation import half_poses
-from bailando.training.stage_models import load_vqvaes
+from bailando.training.stage_models import load_residual, load_vqvaes
 
 _START_WINDOW_FRAMES = 64
 _START_CODES = 48
@@ -59,6 +59,7 @@ def assemble(
         styles=dataset.styles,
         start_codes=start_codes(dataset, upper, lower),
         provenance=provenance(dataset, config, name),
+        residual=load_residual(config, dataset, run_folder, (upper, lower)),
     )
     save_checkpoint(output, checkpoint)
     return checkpoint

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.kinematics import PoseKinematics
@@ -27,7 +28,13 @@ _RIDGE = 5.0
 
 
 @torch.no_grad()
-def code_speeds(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics) -> Tensor:
+def code_speeds(
+    dataset: Dataset,
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    kinematics: PoseKinematics,
+    residual: PoseResidual | None = None,
+) -> Tensor:
     """Return how much faster than the mean the body is in each frame of each code, ``[2, K, 8]``.
 
     The square root of the speed, relative to its mean, is explained as the sum of a part of the upper code
@@ -36,7 +43,7 @@ def code_speeds(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE, kinematics
     """
     codes, speeds = [], []
     for segment in _sample(dataset.of("train"), upper.config.frames_per_code):
-        pair, speed = _danced(dataset, segment, upper, lower, kinematics)
+        pair, speed = _danced(dataset, segment, (upper, lower), kinematics, residual)
         codes.append(pair)
         speeds.append(speed)
     size = upper.config.codebook_size
@@ -122,9 +129,14 @@ def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:
 
 
 def _danced(
-    dataset: Dataset, segment: Segment, upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics
+    dataset: Dataset,
+    segment: Segment,
+    models: tuple[PoseVQVAE, PoseVQVAE],
+    kinematics: PoseKinematics,
+    residual: PoseResidual | None,
 ) -> tuple[Tensor, Tensor]:
     """Return the codes ``[2, T]`` of a segment and the decoded speed in their frames ``[T, 8]``."""
+    upper, lower = models
     frames_per_code = upper.config.frames_per_code
     frames = segment.frames // frames_per_code * frames_per_code
     device = upper.mean.device
@@ -133,6 +145,6 @@ def _danced(
         for half in half_poses(dataset, segment, upper)
     ]
     codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
-    speed = movement(upper, lower, kinematics, codes).speed.cpu()
+    speed = movement(upper, lower, kinematics, codes, residual).speed.cpu()
     speed = torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, frames_per_code)
     return torch.cat(tuple(codes)).cpu(), speed

@@ -17,11 +17,11 @@ from bailando.training.config import (
     PairingConfig,
     PrepareConfig,
     TrainConfig,
-    VQVAELossConfig,
-    VQVAEStageConfig,
 )
 from bailando.training.optimiser_config import OptimiserConfig
+from bailando.training.residual_config import ResidualStageConfig
 from bailando.training.root_config import RootStageConfig
+from bailando.training.vqvae_config import VQVAELossConfig, VQVAEStageConfig
 
 _Config = TypeVar("_Config")
 _NESTED: dict[str, type[Any]] = {
@@ -29,6 +29,7 @@ _NESTED: dict[str, type[Any]] = {
     "pairing": PairingConfig,
     "vqvae": VQVAEStageConfig,
     "root": RootStageConfig,
+    "residual": ResidualStageConfig,
     "gpt": GPTStageConfig,
     "actor_critic": ActorCriticStageConfig,
     "groove": GrooveWeights,

@@ -41,10 +41,11 @@ def checkpoint_figures(path: Path, data_folder: Path) -> dict[str, float]:
     split: Split = "held_out" if dataset.of("held_out") else "train"
     upper, lower = checkpoint.upper_vqvae, checkpoint.lower_vqvae
     kinematics = PoseKinematics()
-    figures = reconstruction(upper, lower, kinematics, dataset, dataset.of(split))
+    residual = checkpoint.residual
+    figures = reconstruction(upper, lower, kinematics, dataset, dataset.of(split), residual=residual)
     figures = {"reconstruction_mm": figures.pop("score"), **figures}
-    figures |= reconstruction_limits(upper, lower, kinematics, dataset)
-    models = upper, lower, checkpoint.gpt
+    figures |= reconstruction_limits(upper, lower, kinematics, dataset, residual)
+    models = [model for model in (upper, lower, checkpoint.gpt, residual) if model is not None]
     count = sum(parameter.numel() for model in models for parameter in model.parameters())
     return figures | _token_accuracy(checkpoint, dataset, split) | {"parameters": float(count)}
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from bailando.models.vqvae import PoseVQVAE, VQVAEOutput
 from bailando.motion.pose import CONTACTS, HEIGHT, TURN, VELOCITY
 from bailando.motion.skeleton import CONTACT_JOINTS
-from bailando.training.config import VQVAELossConfig
 from bailando.training.distributed import mean_over_processes
 from bailando.training.kinematics import PoseKinematics
+from bailando.training.vqvae_config import VQVAELossConfig
 
 _ROOT = slice(HEIGHT, TURN + 1)
 _DECIMETRE = 10.0

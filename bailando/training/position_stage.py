@@ -11,11 +11,12 @@ from torch import Tensor
 
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
-from bailando.training.config import TrainConfig, VQVAELossConfig
+from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share
 from bailando.training.loop import autocast
 from bailando.training.representation import half_poses, require_positions
+from bailando.training.vqvae_config import VQVAELossConfig
 from bailando.training.vqvae_stage import HalvesStage, PoseWindows, book_figures, forward_half
 
 
@@ -76,7 +77,7 @@ class PositionVQVAEStage(HalvesStage):
         means = 1000 * sums / frames / torch.tensor(joints)
         figures = {"score": 1000 * float(sums.sum()) / frames / sum(joints)}
         figures |= {"upper_mm": float(means[0]), "lower_mm": float(means[1])}
-        return figures | book_figures(counts)
+        return figures | book_figures(("upper", "lower"), counts)
 
 
 def position_losses(error: Tensor, commitment: Tensor, weights: VQVAELossConfig) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
 from bailando.training.dataset import Dataset, Segment
@@ -19,7 +20,11 @@ _ROWS_AT_ONCE = 512
 
 @torch.no_grad()
 def reconstruction_limits(
-    upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics, dataset: Dataset
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    kinematics: PoseKinematics,
+    dataset: Dataset,
+    residual: PoseResidual | None = None,
 ) -> dict[str, float]:
     """Return joint errors to read the reconstruction error against, mm.
 
@@ -27,24 +32,28 @@ def reconstruction_limits(
     -------
     dict
         ``reconstruction_of_training_mm``: of the motion trained on. ``unquantised_mm``: of held-out motion,
-        the decoders fed the encoders' outputs and not the codes. ``nearest_training_mm``: every eight frames
-        of held-out motion replaced by the nearest eight in all of the training motion, for each half body: no
-        book of stretches from these recordings does better, however large, unless it looks at what came
-        before. Empty without a held-out side.
+        the decoders fed the encoders' outputs and not the codes. With residual codes, ``coarse_mm``: from
+        the first codes alone, and ``expected_mm``: with the residual that a dancer expects of them.
+        ``nearest_training_mm``: every eight frames of held-out motion replaced by the nearest eight in all of
+        the training motion, for each half body: no book of stretches from these recordings does better,
+        however large, unless it looks at what came before or adds codes. Empty without a held-out side.
     """
     held_out = dataset.of("held_out")
     if not held_out:
         return {}
     training = [segment for segment in dataset.of("train") if not segment.is_other_speed]
-    own = reconstruction(upper, lower, kinematics, dataset, training)["score"]
-    unquantised = reconstruction(upper, lower, kinematics, dataset, held_out, quantise=False)
+    models = upper, lower, kinematics, dataset
+    figures = {
+        "reconstruction_of_training_mm": reconstruction(*models, training, residual=residual)["score"],
+        "unquantised_mm": reconstruction(*models, held_out, residual=residual, decoding="latent")["score"],
+    }
+    if residual is not None:
+        expected = reconstruction(*models, held_out, residual=residual, decoding="expected")
+        figures["coarse_mm"] = reconstruction(*models, held_out)["score"]
+        figures["expected_mm"] = expected["score"]
     frames = upper.config.frames_per_code
     heard, known = (_tokens(kinematics, dataset, side, frames) for side in (held_out, training))
-    return {
-        "reconstruction_of_training_mm": own,
-        "unquantised_mm": unquantised["score"],
-        "nearest_training_mm": nearest_stretches_mm(heard, known),
-    }
+    return figures | {"nearest_training_mm": nearest_stretches_mm(heard, known)}
 
 
 def _tokens(kinematics: PoseKinematics, dataset: Dataset, segments: Sequence[Segment], frames: int) -> Tensor:

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import torch
 
 from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint
+from bailando.models.residual import HalfResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.motion import Motion
 from bailando.motion.pose import TURN, VELOCITY, decode_motion
@@ -27,6 +28,7 @@ Json = dict[str, Any]
 STAGE_TITLES = {
     "vqvae": "Pose VQ-VAE",
     "root": "Root velocity",
+    "residual": "Residual codes",
     "gpt": "Cross-conditional GPT",
     "actor_critic": "Actor-critic",
 }
@@ -162,6 +164,12 @@ def model_sizes(checkpoint: DancerCheckpoint) -> list[Json]:
         counts[f"{half} encoder"] = _count(model.encoder)
         counts[f"{half} decoder"] = _count(model.decoder)
         counts[f"{half} codebook"] = model.codebook.vectors.numel()
+    if checkpoint.residual is not None:
+        for half, finer in zip(halves, checkpoint.residual.halves, strict=True):
+            books = cast(HalfResidual, finer).codebooks
+            counts[f"{half} residual encoder"] = _count(finer)
+            counts[f"{half} residual codebooks"] = sum(book.vectors.numel() for book in books)
+        counts["residual predictor"] = _count(checkpoint.residual.predictor)
     counts["GPT"] = _count(checkpoint.gpt)
     return [{"name": name, "parameters": count} for name, count in counts.items()]
 

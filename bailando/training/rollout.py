@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from bailando.models.dancer_decoder import DancerDecoder
 from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.presets import PUBLISHED_UPPER_CHANNELS
+from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.pose import TURN, VELOCITY
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
@@ -117,12 +119,19 @@ def policy(logits: Tensor, sampling: Sampling) -> Tensor:
 
 
 @torch.no_grad()
-def movement(upper: PoseVQVAE, lower: PoseVQVAE, kinematics: PoseKinematics, codes: Codes) -> Movement:
+def movement(
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    kinematics: PoseKinematics,
+    codes: Codes,
+    residual: PoseResidual | None = None,
+) -> Movement:
     """Decode codes ``[B, T / 8]``, of our pose channels or of published positions.
 
-    Where on the floor the dancer is does not matter, so no velocity is integrated.
+    With `residual` as a dance is decoded: the residual expected of the codes is added to them. Where on the
+    floor the dancer is does not matter, so no velocity is integrated.
     """
-    poses = upper.decode(codes.upper), lower.decode(codes.lower)
+    poses = DancerDecoder(upper, lower, residual)(codes.upper, codes.lower)
     if upper.config.channels != PUBLISHED_UPPER_CHANNELS:
         positions = kinematics(*poses)
         return Movement(positions, joint_speed(positions, poses[1]))

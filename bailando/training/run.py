@@ -15,9 +15,10 @@ from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Trainer, load_weights
 from bailando.training.pairing import joint_speed
+from bailando.training.residual_stage import ResidualStage
 from bailando.training.rollout_music import Tracks, tracks_of_dataset, tracks_of_songs
 from bailando.training.root_stage import RootStage
-from bailando.training.stage_models import load_vqvaes, new_vqvae_stage
+from bailando.training.stage_models import load_residual, load_vqvaes, new_vqvae_stage
 from bailando.training.vqvae_stage import load_models
 
 CHECKPOINT_NAME = "dancer.pt"
@@ -43,6 +44,23 @@ def train_root(config: TrainConfig, data_folder: Path, run_folder: Path) -> Trai
     dataset = Dataset(data_folder)
     _, lower = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
     trainer = Trainer(RootStage(config, dataset, lower), run_folder, config.seed)
+    trainer.run()
+    return trainer
+
+
+def train_residual(config: TrainConfig, data_folder: Path, run_folder: Path) -> Trainer:
+    """Add residual codes to the run's VQ-VAEs, from the last checkpoint if there is one.
+
+    Raises
+    ------
+    InputError
+        If the VQ-VAEs have not been trained.
+    ConfigError
+        If the configuration has no residual codes.
+    """
+    dataset = Dataset(data_folder)
+    upper, lower = load_models(config, dataset, load_weights(run_folder, vqvae_stage.NAME))
+    trainer = Trainer(ResidualStage(config, dataset, upper, lower), run_folder, config.seed)
     trainer.run()
     return trainer
 
@@ -91,6 +109,7 @@ def train_actor_critic(
         training_tracks(config.actor_critic, dataset, music_folders),
         start_codes(dataset, *vqvaes),
         data_speed(dataset),
+        load_residual(config, dataset, run_folder, vqvaes),
     )
     trainer = Trainer(stage, run_folder, config.seed)
     trainer.run()

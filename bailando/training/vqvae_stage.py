@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from bailando.errors import InputError
+from bailando.models.residual import HalfResidual, PoseResidual
 from bailando.models.vqvae import PoseVQVAE, VQVAEOutput
 from bailando.motion.pose import HEIGHT, LOWER_ROTATIONS
 from bailando.motion.skeleton import LOWER_JOINTS, UPPER_JOINTS
@@ -25,6 +26,7 @@ from bailando.training.losses import vqvae_losses
 NAME = "vqvae"
 _ROTATION_STD_FLOOR = 0.05
 _ROOT_STD_FLOOR = 1e-4
+Decoding = Literal["codes", "latent", "expected"]
 PoseSource = Callable[[Segment], tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]
 
 
@@ -151,9 +153,18 @@ def reconstruction(
     dataset: Dataset,
     segments: list[Segment],
     *,
-    quantise: bool = True,
+    residual: PoseResidual | None = None,
+    decoding: Decoding = "codes",
 ) -> dict[str, float]:
-    """Encode and decode whole stretches of motion; without `quantise` decode the encoders' own outputs.
+    """Encode and decode whole stretches of motion.
+
+    Parameters
+    ----------
+    residual
+        Residual codes to add to the first ones.
+    decoding
+        ``codes``; ``latent``: the encoders' own outputs, not quantised; ``expected``: the first codes with
+        the residual that a dancer expects of them.
 
     Returns
     -------
@@ -165,21 +176,59 @@ def reconstruction(
     device = upper.mean.device
     totals = torch.zeros(5)
     counts = torch.zeros(2, upper.config.codebook_size)
+    further: list[Tensor] = []
     for segment in segments:
         for pair in whole_poses(dataset, segment, upper.config.frames_per_code):
             wanted = [half.to(device) for half in pair]
             codes = [model.encode(half) for model, half in zip((upper, lower), wanted, strict=True)]
-            made = [
-                model.decode(code) if quantise else forward_half(model, half, quantise=False).reconstruction
-                for model, code, half in zip((upper, lower), codes, wanted, strict=True)
-            ]
             for row, code in enumerate(codes):
                 counts[row] += torch.bincount(code.cpu().reshape(-1), minlength=counts.shape[1])
+            vectors, finer = _vectors((upper, lower), wanted, codes, residual, decoding)
+            further.append(finer)
+            made = [model.decode_vectors(x) for model, x in zip((upper, lower), vectors, strict=True)]
             totals += _errors(kinematics(*made), kinematics(*wanted))
     distance = totals[:3] / totals[3] * 1000
     figures = {"score": float(distance[0]), "upper_mm": float(distance[1]), "lower_mm": float(distance[2])}
     figures["jitter_ratio"] = float(totals[4] / totals[3])
-    return figures | book_figures(counts)
+    figures |= book_figures(("upper", "lower"), counts)
+    if residual is not None and decoding == "codes":
+        figures |= _further_figures(torch.cat(further), residual.config.codes)
+    return figures
+
+
+def _vectors(
+    models: tuple[PoseVQVAE, PoseVQVAE],
+    poses: Sequence[Tensor],
+    codes: Sequence[Tensor],
+    residual: PoseResidual | None,
+    decoding: Decoding,
+) -> tuple[list[Tensor], Tensor]:
+    """Return what both halves' decoders are given, and the residual codes in it ``[T, 2 N]``."""
+    coarse = [model.codebook.decode(code) for model, code in zip(models, codes, strict=True)]
+    nothing = torch.zeros((codes[0].numel(), 0), dtype=torch.int64)
+    if residual is None:
+        if decoding == "latent":
+            return [model.latent(pose) for model, pose in zip(models, poses, strict=True)], nothing
+        return coarse, nothing
+    if decoding == "expected":
+        added = residual.predict((coarse[0], coarse[1]))
+        return [first + more for first, more in zip(coarse, added, strict=True)], nothing
+    found = [
+        cast(HalfResidual, half)(model.normalise(pose), first)
+        for half, model, pose, first in zip(residual.halves, models, poses, coarse, strict=True)
+    ]
+    if decoding == "latent":
+        return [part.latent for part in found], nothing
+    whole = [first + torch.stack(part.levels).sum(0) for first, part in zip(coarse, found, strict=True)]
+    return whole, torch.cat([part.codes for part in found], dim=-1).flatten(0, 1).cpu()
+
+
+def _further_figures(codes: Tensor, size: int) -> dict[str, float]:
+    """Return perplexity and share of codes in use of all residual books, from their codes ``[T, 2 N]``."""
+    counts = torch.stack([torch.bincount(column, minlength=size).float() for column in codes.T])
+    books = len(counts) // 2
+    names = [f"{half}_residual_{level + 1}" for half in ("upper", "lower") for level in range(books)]
+    return book_figures(names, counts)
 
 
 def whole_poses(dataset: Dataset, segment: Segment, frames: int) -> list[tuple[Tensor, Tensor]]:
@@ -189,10 +238,10 @@ def whole_poses(dataset: Dataset, segment: Segment, frames: int) -> list[tuple[T
     return list(zip(torch.from_numpy(upper), torch.from_numpy(lower), strict=True))
 
 
-def book_figures(counts: Tensor) -> dict[str, float]:
-    """Return perplexity and share of codes in use of both codebooks from the uses ``[2, K]`` of each code."""
+def book_figures(names: Sequence[str], counts: Tensor) -> dict[str, float]:
+    """Return perplexity and share of codes in use of the books named, from each code's uses ``[N, K]``."""
     figures = {}
-    for name, row in zip(("upper", "lower"), counts, strict=True):
+    for name, row in zip(names, counts, strict=True):
         probability = row / row.sum()
         entropy = -(probability * torch.log(probability.clamp_min(1e-12))).sum()
         figures[f"{name}_perplexity"] = float(torch.exp(entropy))

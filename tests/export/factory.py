@@ -6,6 +6,7 @@ import torch
 
 from bailando.models.checkpoint import DancerCheckpoint, Provenance
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
+from bailando.models.residual import PoseResidual, PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 from bailando.motion.skeleton import Skeleton
 from bailando.music.features import FeatureSpec
@@ -43,6 +44,12 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
         half = PoseVQVAE(config).eval()
         half.codebook.fill(torch.randn(CODES, 4))
         halves.append(half)
+    sizes = PoseResidualConfig(books=2, codes=6, width=12, dilations=(1, 2))
+    residual = PoseResidual(sizes, halves[0].config, halves[1].config).eval()
+    residual.begin_as(halves)
+    for half in residual.halves:
+        for book in half.codebooks:
+            book.fill(torch.randn(6, 4))
     with torch.no_grad():
         for parameter in gpt.parameters():
             # Untouched layer norms and biases would leave half of the graph untested.
@@ -61,4 +68,5 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
             "small", "for tests", "MIT", ({"name": "noise", "licence": "CC0-1.0", "credit": "a generator"},)
         ),
         sampling={"temperature": 1.0, "top_k": 0, "top_p": 1.0},
+        residual=residual,
     )

@@ -38,6 +38,21 @@ def test_checkpoint_reads_back_equal(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == ["dancer.pt"]
 
 
+def test_residual_codes_read_back_equal(saved: Path) -> None:
+    before, after = small_checkpoint().residual, load_checkpoint(saved).residual
+    assert before is not None
+    assert after is not None
+    assert after.config == before.config
+    for name, tensor in before.state_dict().items():
+        assert torch.equal(after.state_dict()[name], tensor), name
+
+
+def test_a_dancer_of_version_1_has_no_residual_codes(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    configs = {name: value for name, value in content["configs"].items() if name != "residual"}
+    assert load_checkpoint(altered(saved, version=1, configs=configs)).residual is None
+
+
 class _Attack:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (Path("/tmp/bailando-attack-ran"),))
@@ -76,7 +91,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "no dancer checkpoint"),
-        ({"version": 2}, "has version 2, expected 1"),
+        ({"version": 3}, "has version 3, expected 2"),
         ({"styles": ["salsa", "open"]}, "'open' first"),
         ({"styles": ["open"]}, "1 styles named, the model has 2"),
         ({"start_codes": []}, "start_codes are missing"),

@@ -9,8 +9,10 @@ import torch
 from contract import CHECKS, StreamUnit
 
 from bailando.errors import ConfigError
-from bailando.models.presets import preset
-from bailando.models.vqvae import DancerDecoder, PoseVQVAE, PoseVQVAEConfig
+from bailando.models.dancer_decoder import DancerDecoder
+from bailando.models.presets import Preset, preset
+from bailando.models.residual import PoseResidual
+from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 
 CONFIG = PoseVQVAEConfig(
     channels=6, width=8, codebook_size=12, code_dim=5, dilations=(1, 3), probability_channels=2
@@ -26,9 +28,11 @@ def build(config: PoseVQVAEConfig = CONFIG, seed: int = 0) -> PoseVQVAE:
     return model.eval()
 
 
-def decoder_unit(steps: int = 20) -> StreamUnit:
+def decoder_unit(steps: int = 20, *, with_residual: bool = False) -> StreamUnit:
     sizes = preset("tiny", features=5)
-    decoder = DancerDecoder(build(sizes.upper, 1), build(sizes.lower, 2)).requires_grad_(False)
+    halves = build(sizes.upper, 1), build(sizes.lower, 2)
+    residual = build_residual(sizes, halves) if with_residual else None
+    decoder = DancerDecoder(*halves, residual).requires_grad_(False)
     generator = torch.Generator().manual_seed(3)
     codes = torch.randint(0, sizes.upper.codebook_size, (2, 2, steps), generator=generator)
 
@@ -46,9 +50,25 @@ def decoder_unit(steps: int = 20) -> StreamUnit:
     )
 
 
+def build_residual(sizes: Preset, halves: tuple[PoseVQVAE, PoseVQVAE]) -> PoseResidual:
+    assert sizes.residual is not None
+    residual = PoseResidual(sizes.residual, sizes.upper, sizes.lower)
+    residual.begin_as(halves)
+    for half in residual.halves:
+        for book in half.codebooks:
+            book.fill(torch.randn(book.vectors.shape))
+    return residual.eval()
+
+
+@pytest.mark.parametrize("with_residual", [False, True])
 @pytest.mark.parametrize("check", CHECKS)
-def test_the_dancer_decoder_keeps_the_streaming_contract(check: str) -> None:
-    CHECKS[check](decoder_unit())
+def test_the_dancer_decoder_keeps_the_streaming_contract(check: str, with_residual: bool) -> None:
+    CHECKS[check](decoder_unit(with_residual=with_residual))
+
+
+def test_residual_codes_change_what_is_danced() -> None:
+    plain, finer = decoder_unit(), decoder_unit(with_residual=True)
+    assert float((plain.forward(*plain.inputs)[0] - finer.forward(*finer.inputs)[0]).abs().max()) > 1e-2
 
 
 def test_the_dancer_decoder_gives_eight_frames_per_code_without_looking_ahead() -> None:
