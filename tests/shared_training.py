@@ -61,8 +61,8 @@ def new_stage(name: str, data_folder: Path) -> Stage:
 def _residual(config: TrainConfig, dataset: Dataset, vqvae: VQVAEStage) -> Stage:
     """The residual codes, their predictor without dropout, whose masks differ between processes.
 
-    The books are filled and none restarts: the swingers' legs are still, and which of many equal codes is used
-    would be up to rounding.
+    The books are filled and none restarts: the swingers' legs are still, and which of many equal codes is
+    used would be up to rounding.
     """
     stage = ResidualStage(config, dataset, vqvae.upper, vqvae.lower)
     stage.residual.predictor.dropout.p = 0.0
