@@ -158,7 +158,9 @@ class ResidualPredictor(nn.Module):
         if place == 0:
             return cast(Tensor, self.heads[0](F.relu(hidden + self.beginning)))
         given = cast(nn.Linear, self.given[place - 1])
-        for part, weight in zip(sofar, torch.split(given.weight, list(self.code_dims), dim=1), strict=True):
+        # Slices, which an exporter folds into weights of their own, as it does not a split.
+        weights = given.weight[:, : self.code_dims[0]], given.weight[:, self.code_dims[0] :]
+        for part, weight in zip(sofar, weights, strict=True):
             if part is not None:
                 hidden = hidden + F.linear(part / self.scale, weight)
         return cast(Tensor, self.heads[place](F.relu(hidden + given.bias)))
