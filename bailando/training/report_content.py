@@ -125,6 +125,9 @@ def _line_name(key: str, in_mm: bool) -> str:
         return about
     if in_mm and key == _HELD_OUT + "score":
         return "body"
+    if " residual " in about:
+        # Six lines in one legend; none of them has a line of training beside it.
+        return about.replace(" residual", "")
     return about if key.endswith("_mm") else f"{about} held out"
 
 

@@ -66,6 +66,14 @@ def test_every_logged_column_is_drawn_once_with_its_kind(run_folder) -> None:
     assert "1 not finite" in stage["note"]
 
 
+def test_residual_books_have_short_names(tmp_path: Path) -> None:
+    line = {"step": 10, "held_out_upper_residual_1_perplexity": 9.0, "held_out_upper_perplexity": 8.0}
+    (tmp_path / "residual.jsonl").write_text(json.dumps(line) + "\n")
+    (stage,) = gather(ReportOptions(tmp_path))["stages"]
+    assert stage["title"] == "Residual codes"
+    assert [line["name"] for line in stage["charts"][0]["lines"]] == ["upper 1", "upper held out"]
+
+
 def test_infinite_scores_leave_a_gap(run_folder) -> None:
     charts = gather(ReportOptions(run_folder))["stages"][0]["charts"]
     error = next(chart for chart in charts if chart["title"].startswith("Held-out"))
