@@ -13,6 +13,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import Trainer, load_weights
+from bailando.training.reconstruction_limits import reconstruction_limits
 from bailando.training.residual_config import ResidualStageConfig
 from bailando.training.residual_stage import ResidualStage
 from bailando.training.run import (
@@ -63,13 +64,19 @@ def test_first_codes_stay_and_decoders_learn(
         assert not torch.equal(new.decoder.layers[0].conv.weight, old.decoder.layers[0].conv.weight)
 
 
-def test_residual_codes_bring_the_poses_nearer(trained: tuple[Path, Trainer]) -> None:
-    trained[1].stage.model.eval()
+def test_residual_codes_bring_the_poses_nearer(trained: tuple[Path, Trainer], data_folder: Path) -> None:
+    stage = trained[1].stage
+    assert isinstance(stage, ResidualStage)
+    stage.model.eval()
     with torch.no_grad():
-        figures = trained[1].stage.evaluate()
+        figures = stage.evaluate()
     assert figures["score"] < 0.9 * figures["coarse_mm"]
     assert figures["upper_residual_1_perplexity"] > 1.5
-    assert 0 < figures["expected_mm"] < 2 * figures["coarse_mm"]
+    assert figures["expected_mm"] != figures["coarse_mm"]
+    limits = reconstruction_limits(*stage.halves, stage.kinematics, Dataset(data_folder), stage.residual)
+    assert limits["unquantised_mm"] < 0.9 * figures["coarse_mm"]
+    for name in ("coarse_mm", "expected_mm"):
+        assert limits[name] == figures[name], name
 
 
 def test_an_interrupted_run_equals_a_whole_one(
