@@ -168,6 +168,9 @@ class LiveRunner:
         if self._dancer.watchdog is not None:
             self._dancer.watchdog.given_up.clear()
         warm_up(self._dancer, len(self._timelines))
+        if self._options.max_frames is not None:
+            for timeline in self._timelines:  # here, since the dance may be late when its time is over
+                timeline.finish(self._options.max_frames)
         dance = threading.Thread(target=self._guarded(self._dance), name="bailando-dance", daemon=True)
         frames = threading.Thread(
             target=self._guarded(self._send_frames), name="bailando-frames", daemon=True

@@ -157,6 +157,19 @@ def test_source_that_falls_silent_leaves_the_body_moving_to_rest(dancer: Dancer)
     assert source.closed
 
 
+def test_duration_ends_a_run_whose_sound_has_stopped(dancer: Dancer) -> None:
+    sink = RecordingSink()
+    source = ScriptedSource(4, "stalls")
+    runner = LiveRunner(dancer, dancer.session(), source, [sink], LiveOptions(duration_s=1.0))
+    give_up = threading.Timer(10.0, runner.stop)
+    give_up.start()
+    status = runner.run()
+    give_up.cancel()
+    assert status.frames + status.dropped_frames == 60
+    assert [frame.number for frame in sink.frames][-1] == 59
+    assert source.closed
+
+
 @pytest.mark.parametrize("ending", ["fails", "no start"])
 def test_failure_of_the_source_ends_the_run_with_its_error(dancer: Dancer, ending: str) -> None:
     source = ScriptedSource(2, ending)
