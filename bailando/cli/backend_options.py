@@ -26,7 +26,7 @@ def add_backend_option(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def open_dancer(options: argparse.Namespace, watch: bool = False) -> Dancer:
+def open_dancer(options: argparse.Namespace, watch: bool = False, delay_ms: float = 60.0) -> Dancer:
     """Return the dancer of ``--model`` on ``--backend``.
 
     Parameters
@@ -35,6 +35,8 @@ def open_dancer(options: argparse.Namespace, watch: bool = False) -> Dancer:
         With `model` and `backend`.
     watch : bool
         Start the backend anew when it hangs or fails.
+    delay_ms : float
+        How much later than its sound motion is to be, for the choice of ``auto``.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def open_dancer(options: argparse.Namespace, watch: bool = False) -> Dancer:
         names = ", ".join((*BACKEND_NAMES, _TORCH))
         raise ConfigError(f"unknown backend {options.backend!r}; choose one of {names}")
     dancers = min(max(1, getattr(options, "dancers", 1)), MAX_DANCERS)  # it is refused later if it was out
-    return Dancer.open(options.model, options.backend, watch=watch, dancers=dancers)
+    return Dancer.open(options.model, options.backend, watch=watch, dancers=dancers, delay_ms=delay_ms)
 
 
 def _open_checkpoint(model: str | None, is_checkpoint: bool, watch: bool) -> Dancer:

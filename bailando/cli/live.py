@@ -50,7 +50,7 @@ def _live(arguments: Sequence[str]) -> int:
     live_options = LiveOptions(delay_ms(options), options.duration, options.silence_threshold)
     source = _open_source(options)
     try:
-        dancer = open_dancer(options, watch=True)
+        dancer = open_dancer(options, True, live_options.delay_ms)
         sessions = open_sessions(options, dancer)
         controls = new_controls(sessions, dancer.manifest.styles, options.audio_device is None)
         viewers = _open_viewers(options, dancer, controls, source)

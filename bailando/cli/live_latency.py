@@ -27,7 +27,7 @@ def run_latency_test(options: argparse.Namespace) -> int:
     from bailando.engine.latency_test import measure_latency
 
     source = DeviceSource(options.audio_device)
-    dancer = open_dancer(options)
+    dancer = open_dancer(options, delay_ms=delay_ms(options))
     if not (options.json or options.quiet):
         print(f"clicks from {options.audio_out} to {source.name}, about 25 s; let nothing else play")
     result = measure_latency(dancer, source, options.audio_out, delay_ms(options), seed=options.seed)

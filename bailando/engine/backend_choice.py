@@ -26,9 +26,11 @@ from bailando.errors import BundleError
 
 ChosenBackend = TypeVar("ChosenBackend", bound=Backend)
 
-CPU_LIMIT_MS = 20.0
-"""What the graphs of one token may take on the CPU: of the default delay of 60 ms, sound blocks (10 ms), the
-resampler (21 ms), the features (2 ms) and the hand-over of frames (6 ms) take the rest."""
+_OVERHEAD_MS = 40.0
+"""Of the delay, sound blocks (10 ms), the resampler (21 ms), the features (2 ms) and the hand-over of frames
+(6 ms) take this; the graphs of one token may take the rest."""
+_LEAST_LIMIT_MS, _LARGEST_LIMIT_MS = 5.0, 66.0
+"""However short the delay, and however long: half of the 133 ms between two tokens."""
 _WARM_UP_STEPS = 8
 
 _LOG = logging.getLogger(__name__)
@@ -43,11 +45,17 @@ class WarmUp(NamedTuple):
 
 @dataclass(frozen=True)
 class Load:
-    """What a backend is to run: graphs of a bundle, for so many dancers who step together."""
+    """What a backend is to run: graphs of a bundle, for so many dancers who step together, at that delay."""
 
     bundle: Bundle
     graphs: tuple[str, ...]
     dancers: int = 1
+    delay_ms: float = 60.0
+
+    @property
+    def limit_ms(self) -> float:
+        """What the graphs of one token may take."""
+        return min(max(self.delay_ms - _OVERHEAD_MS, _LEAST_LIMIT_MS), _LARGEST_LIMIT_MS)
 
 
 def warm_up(backend: Backend, load: Load) -> WarmUp:
@@ -85,9 +93,9 @@ def choose_backend(load: Load, threads: int) -> Backend:
         return native
     cpu = OrtBackend(load.bundle, "cpu", threads, load.graphs)
     cpu_ms = warm_up(cpu, load).token_ms
-    measured = f"auto: the CPU takes {cpu_ms:.1f} of the {CPU_LIMIT_MS:g} ms a token that it may"
+    measured = f"auto: the CPU takes {cpu_ms:.1f} of the {load.limit_ms:g} ms a token that it may"
     cpu.reason = f"{measured}; {why_not_native}"
-    if cpu_ms <= CPU_LIMIT_MS:
+    if cpu_ms <= load.limit_ms:
         return cpu
     if not cuda_is_installed():
         cpu.reason += "; this ONNX Runtime has no CUDA"

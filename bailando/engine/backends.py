@@ -78,6 +78,7 @@ def load_backend(
     threads: int = 1,
     graphs: tuple[str, ...] = REQUIRED_GRAPHS,
     dancers: int = 1,
+    delay_ms: float = 60.0,
 ) -> Backend:
     """Load the step graphs of a bundle where ``name`` says.
 
@@ -93,6 +94,8 @@ def load_backend(
         Which graphs; by default those that the engine dances with.
     dancers : int
         How many step together, for the choice of ``auto``.
+    delay_ms : float
+        How much later than its sound motion is to be, for the choice of ``auto``.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def load_backend(
     if name == "auto":
         from bailando.engine.backend_choice import Load, choose_backend
 
-        return choose_backend(Load(bundle, graphs, dancers), threads)
+        return choose_backend(Load(bundle, graphs, dancers, delay_ms), threads)
     if name == "tensorrt-native":
         from bailando.engine.backend_tensorrt import TensorRTBackend
 

@@ -83,6 +83,7 @@ class Dancer:
         threads: int = 1,
         watch: bool = False,
         dancers: int = 1,
+        delay_ms: float = 60.0,
     ) -> Dancer:
         """Load a bundle.
 
@@ -96,8 +97,8 @@ class Dancer:
             Threads inside one operator on the CPU.
         watch : bool
             Start the backend anew when it hangs or fails (`WatchedBackend`).
-        dancers : int
-            How many will step together, for the choice of ``auto``.
+        dancers, delay_ms : int, float
+            How many will step together, how much later than the sound, for the choice of ``auto``.
 
         Raises
         ------
@@ -108,7 +109,7 @@ class Dancer:
         """
         place = default_bundle_path() if path is None else path
         bundle = Bundle.open(place)
-        runs = load_backend(bundle, backend, threads, dancers=dancers)
+        runs = load_backend(bundle, backend, threads, dancers=dancers, delay_ms=delay_ms)
         if not watch:
             return cls(bundle, runs)
 
@@ -119,7 +120,7 @@ class Dancer:
             again = Bundle.open(place)
             if again.manifest.files != manifest.files:
                 raise BundleError(f"{place} was replaced by another bundle; start again to dance with that")
-            return load_backend(again, backend, threads, dancers=dancers)
+            return load_backend(again, backend, threads, dancers=dancers, delay_ms=delay_ms)
 
         return cls(bundle, WatchedBackend(runs, load_again))
 

@@ -10,6 +10,7 @@ import pytest
 from stand_in_cuda import CAPABILITY, build_driver, stand_in_tensorrt
 
 from bailando.engine import backend_choice, backend_tensorrt
+from bailando.engine.backend_choice import WarmUp
 from bailando.engine.backend_ort import OrtBackend
 from bailando.engine.backends import Backend, load_backend
 from bailando.engine.bundle import Bundle
@@ -116,15 +117,28 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_model_too_slow_for_the_cpu_goes_to_cuda(
     bundle_path: Path, cuda: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backend_choice, "CPU_LIMIT_MS", 0.0)
+    monkeypatch.setattr(backend_choice, "warm_up", lambda backend, load: WarmUp(20.1, True))
     monkeypatch.setattr(backend_choice, "OrtBackend", SlowCuda)
     backend = load_backend(Bundle.open(bundle_path))
     assert backend.name == "cuda"
     assert "so CUDA takes over" in backend.reason
 
 
+@pytest.mark.parametrize(("delay_ms", "limit_ms"), [(10.0, 5.0), (60.0, 20.0), (80.0, 40.0), (1000.0, 66.0)])
+def test_the_longer_the_delay_the_longer_the_cpu_may_take(
+    bundle_path: Path, cuda: None, monkeypatch: pytest.MonkeyPatch, delay_ms: float, limit_ms: float
+) -> None:
+    took = {"cpu": WarmUp(limit_ms, True), "cuda": WarmUp(1.0, True)}
+    monkeypatch.setattr(backend_choice, "warm_up", lambda backend, load: took[backend.name])
+    monkeypatch.setattr(backend_choice, "OrtBackend", SlowCuda)
+    bundle = Bundle.open(bundle_path)
+    assert load_backend(bundle, delay_ms=delay_ms).name == "cpu"
+    took["cpu"] = WarmUp(limit_ms + 0.1, True)
+    assert load_backend(bundle, delay_ms=delay_ms).name == "cuda"
+
+
 def test_fast_model_leaves_cuda_alone(bundle_path: Path, cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend_choice, "CPU_LIMIT_MS", 1e6)
+    monkeypatch.setattr(backend_choice, "warm_up", lambda backend, load: WarmUp(19.9, True))
     monkeypatch.setattr(backend_choice, "OrtBackend", SlowCuda)
     assert load_backend(Bundle.open(bundle_path)).name == "cpu"
 
@@ -132,7 +146,7 @@ def test_fast_model_leaves_cuda_alone(bundle_path: Path, cuda: None, monkeypatch
 def test_cuda_that_does_not_load_is_left_out(
     bundle_path: Path, cuda: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(backend_choice, "CPU_LIMIT_MS", 0.0)
+    monkeypatch.setattr(backend_choice, "warm_up", lambda backend, load: WarmUp(20.1, True))
     backend = assert_falls_back(Bundle.open(bundle_path), caplog, "cuda is left out", "onnxruntime-gpu")
     assert backend.reason.endswith("CUDA failed")
 
