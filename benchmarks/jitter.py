@@ -9,7 +9,8 @@ writes first: a loop that builds packets with python-osc and sleeps to absolute 
 python benchmarks/jitter.py [--seconds 10] [--condition NAME ...] [--json FILE]
 
 Seconds are of each condition: `--seconds 600` takes half an hour. Time that a hypervisor took from the
-machine is told beside the figures: no program in it can use that time.
+machine is told beside the figures: no program in it can use that time. For each late frame of the native
+thread it is told as well, with how long the thread waited for a core (`late_frames`).
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from late_frames import Delay, Held, Witness, delays, show_delays
 from measure import percentiles, show, stolen_s, write_json
 from numpy.typing import NDArray
 from packets import build_with_python_osc, make_frame, rest_offsets_m
@@ -44,30 +47,50 @@ CONDITIONS = AS_IT_IS, LOADED, BUSY = "as it is", "loaded cores", "busy interpre
 HEAP_OBJECTS = 300_000  # what a collection has to look through, as in a program of some size
 
 
+class Arrivals(NamedTuple):
+    """When frames arrived, and what sender and machine had lost by then."""
+
+    times_ns: NDArray[np.int64]
+    held: list[Held]
+
+    @property
+    def deviation_ms(self) -> NDArray[np.float64]:
+        """How far each interval is from 1/60 s."""
+        return np.abs(np.diff(self.times_ns) / 1e6 - 1000 / FRAME_RATE_HZ)
+
+
 def receive(pipe: Connection) -> None:
-    """Tell the port, then note arrival times until the stream ends and send them."""
+    """Tell the port, be told the sending thread, then note arrivals until the stream ends and send them."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as inbox:
         with suppress(AttributeError, PermissionError):  # measure the sender, not ourselves
             os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(2))
         inbox.bind(("127.0.0.1", 0))
         inbox.settimeout(10.0)  # until the sender has started
         pipe.send(inbox.getsockname()[1])
-        arrivals = []
+        witness = Witness(pipe.recv())
+        times_ns, held = [], []
         try:
             while True:
                 inbox.recv(65536)
-                arrivals.append(time.monotonic_ns())
+                times_ns.append(time.monotonic_ns())
+                held.append(witness.read())
                 inbox.settimeout(2.0)
         except TimeoutError:
-            pipe.send(arrivals)
+            pipe.send(Arrivals(np.array(times_ns, np.int64), held))
 
 
-def send_native(port: int, frames: int) -> None:
+def threads() -> set[Path]:
+    """Return where the system tells of each thread of this process, as far as it does."""
+    return set(Path(f"/proc/{os.getpid()}/task").glob("*"))
+
+
+def send_native(port: int, frames: int, tell: Connection) -> None:
     """Send through the pacer, which is fed two tokens ahead as the engine feeds it."""
     pacer = Pacer([VmcSink(Destination("127.0.0.1", port), rest_offsets_m())])
     prepared = [make_frame(number) for number in range(60)]
-    origin_ns = now_ns() + LEAD_NS
+    origin_ns, others = now_ns() + LEAD_NS, threads()
     pacer.start()
+    tell.send(next(iter(threads() - others), None))
     for number in range(frames):
         while pacer.queued >= QUEUE_AHEAD_FRAMES:
             time.sleep(0.005)
@@ -76,8 +99,9 @@ def send_native(port: int, frames: int) -> None:
     print(f"    {pacer.report()}, real-time priority: {pacer.realtime}")
 
 
-def send_python(port: int, frames: int) -> None:
+def send_python(port: int, frames: int, tell: Connection) -> None:
     """Send from a loop that sleeps to absolute deadlines and builds packets, until the time is up."""
+    tell.send(Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}"))
     prepared = [make_frame(number) for number in range(60)]
     offsets = rest_offsets_m()
     origin_ns = time.monotonic_ns() + LEAD_NS
@@ -141,14 +165,14 @@ def busy_interpreter() -> Iterator[None]:
 SENDERS = {"native": send_native, "python": send_python}
 
 
-def send(sender: str, port: int, frames: int, busy: bool) -> None:
+def send(sender: str, port: int, frames: int, busy: bool, tell: Connection) -> None:
     """Run a sender, in a busy interpreter or not."""
     with busy_interpreter() if busy else nullcontext():
-        SENDERS[sender](port, frames)
+        SENDERS[sender](port, frames, tell)
 
 
-def side_by_side(frames: int, busy: bool) -> dict[str, NDArray[np.float64]]:
-    """Run each sender against a fresh receiver; how far each interval is from 1/60 s, ms."""
+def side_by_side(frames: int, busy: bool) -> dict[str, Arrivals]:
+    """Run each sender against a fresh receiver; what arrived there."""
     pipes: dict[str, Connection] = {}
     processes = []
     for sender in SENDERS:
@@ -156,17 +180,18 @@ def side_by_side(frames: int, busy: bool) -> dict[str, NDArray[np.float64]]:
         processes.append(PROCESSES.Process(target=receive, args=(theirs,), daemon=True))
     for receiver in processes:
         receiver.start()
+    told = {}
     for sender, pipe in pipes.items():
-        sending = PROCESSES.Process(target=send, args=(sender, pipe.recv(), frames, busy), daemon=True)
+        told[sender], tell = PROCESSES.Pipe()
+        sending = PROCESSES.Process(target=send, args=(sender, pipe.recv(), frames, busy, tell), daemon=True)
         sending.start()
         processes.append(sending)
-    deviations = {}
     for sender, pipe in pipes.items():
-        arrivals = np.array(pipe.recv(), dtype=np.int64)
-        deviations[sender] = np.abs(np.diff(arrivals) / 1e6 - 1000 / FRAME_RATE_HZ)
+        pipe.send(told[sender].recv())
+    arrivals: dict[str, Arrivals] = {sender: pipe.recv() for sender, pipe in pipes.items()}
     for process in processes:
         process.join()
-    return deviations
+    return arrivals
 
 
 def by_second(deviation_ms: NDArray[np.float64]) -> list[float]:
@@ -186,20 +211,28 @@ def main() -> None:
     options = parser.parse_args()
     frames = round(options.seconds * FRAME_RATE_HZ)
     results, over_time, received, stolen_ms = {}, {}, {}, {}
+    late: dict[str, list[Delay] | None] = {}
     for condition in options.condition:
         before_s = stolen_s()
         with loaded_cores() if condition == LOADED else nullcontext():
-            deviations = side_by_side(frames, condition == BUSY)
+            arrivals = side_by_side(frames, condition == BUSY)
         stolen_ms[condition] = 1e3 * (stolen_s() - before_s)
-        for sender, deviation in deviations.items():
-            name = f"{condition}, {sender}"
+        for sender, arrived in arrivals.items():
+            name, deviation = f"{condition}, {sender}", arrived.deviation_ms
             results[name], over_time[name] = percentiles(deviation), by_second(deviation)
-            received[name] = len(deviation) + 1
+            received[name] = len(arrived.times_ns)
+        # Where frames were lost, nobody knows which of the others was whose turn.
+        native = arrivals["native"]
+        late[condition] = delays(*native) if len(native.times_ns) == frames else None
     show("ms off 16.667 ms", results)
     print(f"frames received, of {frames} sent each: {received}")
     print(f"ms that a hypervisor took meanwhile, all cores together: {stolen_ms}")
+    for condition, found in late.items():
+        print(f"{condition}, native thread:" + ("" if found is not None else " frames were lost"))
+        show_delays(found or [], options.seconds)
     record = {"unit": "ms", "seconds": options.seconds, "frames": frames, "received": received}
-    record |= {"stolen_ms": stolen_ms}
+    told = {condition: [delay._asdict() for delay in found or []] for condition, found in late.items()}
+    record |= {"stolen_ms": stolen_ms, "late": told}
     write_json(options.json, "jitter", record | {"results": results, "largest_by_second": over_time})
 
 
