@@ -5,7 +5,8 @@ python benchmarks/live_demo.py [--seconds 120] [--dancers 1] [--runs 1] [--model
 Runs the command as a user does and reads its own JSON lines; memory and processor time are the system's
 figures for that process. Of several runs the median of each figure is told, beside those of each run. Time
 stolen is what a hypervisor took from this machine meanwhile, all cores together: no program can use it, and
-frames that it delays say nothing of this one.
+frames that it delays say nothing of this one. Of each second it is noted how much was stolen and how many
+deadlines were missed: the median theft of seconds with a missed one stands beside that of the others.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from measure import stolen_s, write_json
@@ -55,9 +57,11 @@ def run(seconds: float, dancers: int, model: str | None) -> Figures:
             assert live.stdout is not None
             process = psutil.Process(live.pid)
             last, first_status_s, peak_bytes, cpu_s, cpu_start = "{}", 0.0, 0, 0.0, None
+            lost: list[Lost] = []
             for line in live.stdout:
                 first_status_s = first_status_s or time.monotonic() - started_s
                 last = line
+                lost.append(Lost(json.loads(line)["late_frames"], 1e3 * stolen_s()))
                 if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                     times = process.cpu_times()
                     cpu_s = times.user + times.system
@@ -76,7 +80,27 @@ def run(seconds: float, dancers: int, model: str | None) -> Figures:
         "cpu_percent_of_one_core": 100 * (cpu_s - (cpu_start or 0.0)) / max(status["time_s"] - 1.0, 1.0),
         "peak_rss_mb": peak_bytes / 2**20,
         "stolen_ms": 1e3 * (stolen_s() - stolen_before_s),
+        **theft(lost),
         "load_before": load,
+    }
+
+
+class Lost(NamedTuple):
+    """Deadlines missed and time stolen up to a second."""
+
+    deadlines: int
+    stolen_ms: float
+
+
+def theft(lost: Sequence[Lost]) -> Figures:
+    """Return what was stolen, ms, in the median second with a missed deadline and in that without one."""
+    each = [Lost(*(now - before for now, before in zip(b, a, strict=True))) for a, b in pairwise(lost)]
+    missed = [second.stolen_ms for second in each if second.deadlines]
+    kept = [second.stolen_ms for second in each if not second.deadlines]
+    return {
+        "seconds_missed": len(missed),
+        "stolen_ms_when_missed": statistics.median(missed or [0.0]),
+        "stolen_ms_when_kept": statistics.median(kept or [0.0]),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from live_demo import medians, run, show
+from live_demo import Lost, medians, run, show, theft
 from throughput import STAGES, company_ms
 
 from bailando.engine.bundle import Bundle
@@ -27,6 +27,12 @@ def test_of_several_runs_the_median_of_each_figure_is_told(capsys: pytest.Captur
 def test_one_run_is_its_own_median(capsys: pytest.CaptureFixture[str]) -> None:
     show([{"exit_code": 0, "frames": 100}])
     assert capsys.readouterr().out.split() == ["exit_code", "0", "frames", "100"]
+
+
+def test_theft_is_told_of_seconds_with_a_missed_deadline_and_of_the_others() -> None:
+    lost = [Lost(0, 5.0), Lost(0, 5.0), Lost(2, 45.0), Lost(2, 55.0), Lost(3, 115.0), Lost(3, 115.0)]
+    assert theft(lost) == {"seconds_missed": 2, "stolen_ms_when_missed": 50.0, "stolen_ms_when_kept": 0.0}
+    assert theft(lost[:1])["seconds_missed"] == 0
 
 
 def test_a_run_of_two_dancers_tells_of_their_deadlines() -> None:
