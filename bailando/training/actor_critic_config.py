@@ -71,8 +71,14 @@ class ActorCriticStageConfig:
     kl_weight
         Of the divergence of the policy from the pretrained GPT; keeps variety and naturalness. With
         ``expected``, the strength of the beat is its inverse.
+    sharpness
+        With ``expected``: the power that the pretrained GPT's probabilities are raised to before values and
+        prices; more than 1 keeps to its likely transitions, so that prices do not buy unlikely ones.
     restraint
         With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
+    dearest
+        With ``expected``: how dear a code can become, nats, that is danced oftener than in the data, and how
+        cheap one danced less often (`code_usage`); 0: codes have no prices.
     fast_beat_frames
         With ``expected``: where beats follow closer than this, every second one is danced, whichever of
         the two the dancer is on; 0: never.
@@ -106,7 +112,9 @@ class ActorCriticStageConfig:
     standardise: bool = False
     clip_ratio: float = 0.0
     kl_weight: float = 0.0
+    sharpness: float = 1.0
     restraint: float = 0.0
+    dearest: float = 0.0
     fast_beat_frames: float = 0.0
     freeze_base: bool = True
     critic_layers: int = 3
@@ -143,7 +151,16 @@ class ActorCriticStageConfig:
         for name in ("discount", "trace", "min_agreement", "open_style"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
-        for name in ("clip_ratio", "kl_weight", "restraint", "fast_beat_frames", "temperature", "top_k"):
+        for name in (
+            "clip_ratio",
+            "kl_weight",
+            "sharpness",
+            "restraint",
+            "dearest",
+            "fast_beat_frames",
+            "temperature",
+            "top_k",
+        ):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}, expected 0 or more")
         require(0 < self.top_p <= 1, f"top_p is {self.top_p}, expected more than 0, up to 1")

@@ -23,6 +23,7 @@ from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.code_usage import CodePrices, code_usage
 from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
@@ -130,8 +131,12 @@ class ActorCriticStage:
         if self.config.advantage in ("td", "gae"):
             self.critic = Critic(self.gpt.config, self.config.critic_layers)
             parts["critic"] = self.critic
-        self._model = nn.ModuleDict(parts).to(self.device)
         self.upper, self.lower = (half.to(self.device).eval().requires_grad_(False) for half in vqvaes)
+        self.prices = None
+        if self.config.advantage == "expected" and self.config.dearest:
+            self.prices = CodePrices(code_usage(dataset, self.upper, self.lower), self.config.dearest)
+            parts["prices"] = self.prices
+        self._model = nn.ModuleDict(parts).to(self.device)
         self.residual = residual
         if residual is not None:
             self.residual = residual.to(self.device).eval().requires_grad_(False)
@@ -148,7 +153,7 @@ class ActorCriticStage:
 
     @property
     def model(self) -> nn.Module:
-        """The GPT (``gpt``) and the critic (``critic``), if there is one."""
+        """The GPT (``gpt``) and, if there are any, the critic (``critic``) and codes' prices (``prices``)."""
         return self._model
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -180,6 +185,8 @@ class ActorCriticStage:
             figures["critic"] = critic_loss(errors)
             figures["total"] = figures["total"] + figures["critic"]
         figures["reward"] = rollout.rewards.mean()
+        if self.prices is not None:
+            figures["price"] = self.prices.nats.abs().mean()
         figures["entropy"] = -(scores.exp() * scores).nan_to_num().sum(-1).mean()
         return figures
 
@@ -187,12 +194,16 @@ class ActorCriticStage:
         """Return the divergence from the best policy that the penalty allows.
 
         The expected value less ``kl_weight`` times the divergence from the pretrained policy is largest for
-        the pretrained policy times ``exp(value / kl_weight)``.
+        the pretrained policy times ``exp(value / kl_weight)``; it may be sharpened, codes have prices.
         """
-        best = torch.log_softmax(rollout.reference + rollout.advantages / self.config.kl_weight, dim=-1)
-        # What the last code is worth shows after the rollout.
-        best, scores = best[:, :, :-1], scores[:, :, :-1]
+        best, scores = self._best_policy(rollout), scores[:, :, :-1]
         return (best.exp() * (best - scores)).nan_to_num().sum(-1).mean()
+
+    def _best_policy(self, rollout: Rollout) -> Tensor:
+        """Return its log probabilities ``[2, B, T - 2, K]``; the last code's worth would show too late."""
+        reference = self.config.sharpness * rollout.reference[:, :, :-1]
+        best = reference + rollout.advantages[:, :, :-1] / self.config.kl_weight
+        return torch.log_softmax(best, dim=-1) if self.prices is None else self.prices.charge(best)
 
     def _actor_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
         """Return the cross-entropy times the advantage (equation 10), or the clipped surrogate of it."""
@@ -215,6 +226,8 @@ class ActorCriticStage:
         music = music._replace(style=torch.where(left_open.repeat_interleave(stage.repeats), 0, music.style))
         which = torch.randint(len(self.start_codes), (count // stage.repeats,), generator=generator)
         rollout = self._danced(music, which.repeat_interleave(stage.repeats), generator)
+        if self.prices is not None:
+            self.prices.follow(self._best_policy(rollout))
         order = torch.randperm(count, generator=generator).to(self.device)
         # All processes dance alike, so advantages are standardised over the whole; each learns its share.
         return [rollout.part(my_share(rows)) for rows in order.chunk(stage.minibatches)]

@@ -11,14 +11,15 @@ import torch
 from bailando.errors import ConfigError
 from bailando.models.checkpoint import load_checkpoint
 from bailando.training.actor_critic_config import ActorCriticStageConfig, GrooveWeights
-from bailando.training.actor_critic_stage import ActorCriticStage
+from bailando.training.actor_critic_stage import ActorCriticStage, Rollout
 from bailando.training.assemble import start_codes
 from bailando.training.code_values import code_values
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import Trainer, load_weights
 from bailando.training.optimiser_config import OptimiserConfig
-from bailando.training.rollout import Sampling, roll_out
+from bailando.training.rollout import Codes, Sampling, roll_out
+from bailando.training.rollout_music import RolloutMusic
 from bailando.training.run import (
     data_speed,
     export_checkpoint,
@@ -77,11 +78,14 @@ GROUP = replace(
 )
 
 
-@pytest.mark.parametrize("form", ["paper", "group", "expected"])
+PRICED = replace(OURS, restraint=0.0, sharpness=1.4, dearest=2.0)
+
+
+@pytest.mark.parametrize("form", ["paper", "group", "expected", "priced"])
 def test_a_resumed_stage_equals_an_uninterrupted_one_bit_for_bit(
     form: str, data_folder: Path, run_folder: Path, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    ours = {"group": GROUP, "expected": OURS}
+    ours = {"group": GROUP, "expected": OURS, "priced": PRICED}
     config = tiny_config if form == "paper" else replace(tiny_config, actor_critic=ours[form])
     whole = Trainer(stage_of(config, data_folder, run_folder), tmp_path / "whole", 0)
     whole.run(until=12)
@@ -92,6 +96,7 @@ def test_a_resumed_stage_equals_an_uninterrupted_one_bit_for_bit(
     one, other = whole.stage.model.state_dict(), resumed.stage.model.state_dict()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
     assert any(name.startswith("critic.") for name in one) == (form == "paper")
+    assert ("prices.nats" in one and one["prices.nats"].abs().max() > 0.0) == (form == "priced")
 
 
 def test_the_published_form_changes_the_head_and_the_critic_only(
@@ -120,11 +125,16 @@ def held_out_value(stage: ActorCriticStage) -> float:
     return values.gather(-1, drawn).mean().item()
 
 
+@pytest.mark.parametrize("form", [OURS, PRICED], ids=["unpriced", "priced"])
 def test_learning_raises_the_reward_on_music_never_danced_to(
-    data_folder: Path, run_folder: Path, tiny_config: TrainConfig, tmp_path: Path
+    form: ActorCriticStageConfig,
+    data_folder: Path,
+    run_folder: Path,
+    tiny_config: TrainConfig,
+    tmp_path: Path,
 ) -> None:
     """Half of the codes are slow, the others fast: slow ones come near the beat after some steps."""
-    stage = stage_of(replace(tiny_config, actor_critic=OURS), data_folder, run_folder)
+    stage = stage_of(replace(tiny_config, actor_critic=form), data_folder, run_folder)
     slow = torch.arange(16)[None, :, None] % 2 == 0
     stage.speeds = torch.where(slow, -1.0, 1.0).expand(2, 16, 8)
     before = held_out_value(stage)
@@ -132,6 +142,24 @@ def test_learning_raises_the_reward_on_music_never_danced_to(
     after = held_out_value(stage)
     assert abs(before) < 0.1
     assert after > before + 0.15
+
+
+def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices(
+    data_folder: Path, run_folder: Path, tiny_config: TrainConfig
+) -> None:
+    stage = stage_of(replace(tiny_config, actor_critic=PRICED), data_folder, run_folder)
+    assert stage.prices is not None
+    generator = torch.Generator().manual_seed(3)
+    reference = torch.log_softmax(torch.randn(2, 3, 5, 16, generator=generator), dim=-1)
+    values = torch.randn(2, 3, 5, 16, generator=generator)
+    stage.prices.nats.copy_(torch.randn(2, 16, generator=generator))
+    empty = torch.zeros(0)
+    rollout = Rollout(
+        RolloutMusic(*[empty] * 4), Codes(empty, empty), empty, reference, torch.zeros(3, 5), values
+    )
+    weighed = reference.exp() ** 1.4 * (values / PRICED.kl_weight - stage.prices.nats[:, None, None]).exp()
+    wished = (weighed / weighed.sum(-1, keepdim=True))[:, :, :-1]
+    torch.testing.assert_close(stage._best_policy(rollout).exp(), wished)
 
 
 def test_the_finished_dancer_has_the_finetuned_weights(
