@@ -78,7 +78,7 @@ GROUP = replace(
 )
 
 
-PRICED = replace(OURS, restraint=0.0, sharpness=1.4, dearest=2.0)
+PRICED = replace(OURS, optimiser=replace(OURS.optimiser, steps=96), restraint=0.0, sharpness=1.4, dearest=2.0)
 
 
 @pytest.mark.parametrize("form", ["paper", "group", "expected", "priced"])
