@@ -31,20 +31,19 @@ class Held(NamedTuple):
 
 
 class Delay(NamedTuple):
-    """Some frames late in a row.
+    """A frame that came late after the one before.
 
     Attributes
     ----------
-    first_frame, frames
-        Number of the first, how many.
+    frame
+        Number among those that arrived.
     late_ms
-        How late the latest was.
+        How much longer than 1/60 s the interval was.
     stolen_ms, waited_ms
         What was lost from the frame before until two frames after.
     """
 
-    first_frame: int
-    frames: int
+    frame: int
     late_ms: float
     stolen_ms: float
     waited_ms: float
@@ -72,24 +71,22 @@ class Witness:
 
 
 def delays(arrivals_ns: NDArray[np.int64], held: Sequence[Held], late_ms: float = LATE_MS) -> list[Delay]:
-    """Return where frames arrived more than `late_ms` after their turn, and what was lost there.
+    """Return which frames came more than `late_ms` later than 1/60 s after the last, and what was lost there.
 
     Parameters
     ----------
     arrivals_ns : ndarray, shape (N,)
-        Arrival of each frame; none is missing. Their turns are 1/60 s apart, from where the median has them.
+        Arrival of each frame; some may be missing.
     held
         Read after each arrival, N.
     """
-    turns_ns = np.arange(len(arrivals_ns)) * 1e9 / FRAME_RATE_HZ
-    late = (arrivals_ns - arrivals_ns[0] - turns_ns) / 1e6
-    late -= np.median(late)
+    late = np.diff(arrivals_ns) / 1e6 - 1e3 / FRAME_RATE_HZ
     found = []
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], late > late_ms, [0])).astype(int)))
-    for first, end in edges.reshape(-1, 2).tolist():
-        before, after = held[max(first - 1, 0)], held[min(end - 1 + _FRAMES_AFTER, len(held) - 1)]
-        lost = np.subtract(after, before)
-        found.append(Delay(first, end - first, float(late[first:end].max()), float(lost[0]), float(lost[1])))
+    for before in np.flatnonzero(late > late_ms).tolist():
+        after = min(before + 1 + _FRAMES_AFTER, len(held) - 1)
+        stolen_ms, waited_ms = np.subtract(held[after], held[before]).tolist()
+        # At the end of the run the thread is gone, and nothing is told of its waiting.
+        found.append(Delay(before + 1, float(late[before]), stolen_ms, max(0.0, waited_ms)))
     return found
 
 
@@ -102,6 +99,6 @@ def show_delays(found: Sequence[Delay], seconds: float) -> None:
     )
     for delay in sorted(found, key=lambda delay: -delay.late_ms)[:10]:
         print(
-            f"    frame {delay.first_frame}, {delay.frames} in a row: {delay.late_ms:.1f} ms late; "
+            f"    frame {delay.frame}: {delay.late_ms:.1f} ms late; "
             f"{delay.stolen_ms:.0f} ms stolen, {delay.waited_ms:.1f} ms waited for a core"
         )

@@ -22,13 +22,18 @@ def arrivals(late_ms: dict[int, float], frames: int = 60) -> np.ndarray:
     return times_ns.round().astype(np.int64)
 
 
-def test_frames_late_in_a_row_are_one_delay_with_what_was_lost_meanwhile() -> None:
-    held = [Held(0.0, 0.25)] * 20 + [Held(10.0, 1.25)] + [Held(30.0, 1.25)] * 39
-    found = delays(arrivals({0: -2.0, 19: 31.0, 20: 14.5, 40: 2.9, 59: 4.0}), held)
-    assert [delay[:2] for delay in found] == [(19, 2), (59, 1)]
+def test_a_late_frame_is_told_with_what_was_lost_around_it() -> None:
+    held = [Held(0.0, 0.25)] * 19 + [Held(0.0, 0.75)] + [Held(10.0, 1.25)] + [Held(30.0, 1.25)] * 39
+    found = delays(arrivals({19: 31.0, 20: 14.5, 40: 2.9, 59: 4.0}), held)
+    assert [delay.frame for delay in found] == [19, 59]
     np.testing.assert_allclose(
-        [delay[2:] for delay in found], [(31.0, 30.0, 1.0), (4.0, 0.0, 0.0)], atol=1e-3
+        [delay[1:] for delay in found], [(31.0, 30.0, 1.0), (4.0, 0.0, 0.0)], atol=1e-3
     )
+
+
+def test_a_frame_that_never_came_makes_the_next_one_late_and_no_other() -> None:
+    times_ns = np.delete(arrivals({}), 7)
+    assert [delay[:2] for delay in delays(times_ns, [Held(0.0, 0.0)] * 59)] == [(7, pytest.approx(1e3 / 60))]
 
 
 def test_nothing_is_late_where_all_come_equally_late() -> None:
@@ -36,10 +41,10 @@ def test_nothing_is_late_where_all_come_equally_late() -> None:
 
 
 def test_explained_and_unexplained_delays_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    show_delays([Delay(3, 1, 20.0, 10.0, 8.0), Delay(9, 1, 20.0, 0.0, 1.0)], 1.0)
+    show_delays([Delay(3, 20.0, 10.0, 8.0), Delay(9, 20.0, 0.0, 1.0)], 1.0)
     heading, first, _ = capsys.readouterr().out.splitlines()
     assert "2 times in 1 s; in 1 of them" in heading
-    assert first.strip() == "frame 3, 1 in a row: 20.0 ms late; 10 ms stolen, 8.0 ms waited for a core"
+    assert first.strip() == "frame 3: 20.0 ms late; 10 ms stolen, 8.0 ms waited for a core"
 
 
 @pytest.mark.skipif(not Path("/proc/self/schedstat").is_file(), reason="the system does not tell of waiting")
