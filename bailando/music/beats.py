@@ -45,6 +45,8 @@ class BeatSpec:
         Centre and width (octaves) of the preferred tempi.
     onset_delay_frames
         How much later than the sound the onset envelope peaks, frames.
+    each_pulse
+        Each pulse is a beat, however fast; else fast ones are counted by twos (`BY_TWOS_BPM`).
     """
 
     frame_rate_hz: float = 60.0
@@ -54,6 +56,7 @@ class BeatSpec:
     centre_bpm: float = 125.0
     octave_spread: float = 0.6
     onset_delay_frames: float = 1.3
+    each_pulse: bool = False
 
     def __post_init__(self) -> None:
         if not 20.0 <= self.min_bpm < self.max_bpm <= 400.0:
@@ -194,9 +197,10 @@ class BeatTracker:
         prior = np.exp(-0.5 * (octaves / spec.octave_spread) ** 2)
         self._prior = prior / prior.sum()
         self._taps, weights = _advance_taps(2.0**self._log2_tempi)
-        self._weights = (
-            weights * np.exp(-_cost_of_speed(spec, self._log2_tempi) / spec.frame_rate_hz)[:, None]
-        )
+        self._weights = weights
+        if not spec.each_pulse:
+            cost = _cost_of_speed(spec, self._log2_tempi)
+            self._weights = weights * np.exp(-cost / spec.frame_rate_hz)[:, None]
         self._beat_slice, self._beat_shape = _beat_window(2.0**self._log2_tempi)
         angles = 2 * np.pi * (np.arange(PHASE_BINS) - _CENTRE) / PHASE_BINS
         self._circle = np.exp(1j * angles)
@@ -320,6 +324,8 @@ class BeatTracker:
 
     def _count(self, struck: bool, state: BeatState) -> BeatState:
         """Count pulses by ones or twos; the pulse that was just struck may turn out to be the beat."""
+        if self.spec.each_pulse:
+            return state
         bpm = 2.0**state.log2_tempo * 60 * self.spec.frame_rate_hz
         by_twos = int(bpm > BY_TWOS_BPM[state.by_twos])
         if not struck:

@@ -168,11 +168,14 @@ class FeatureExtractor:
     ----------
     spec
         What to compute.
+    each_pulse
+        The beat channels count each pulse, fast ones too (see `BeatSpec`). A live dancer never listens so.
     """
 
-    def __init__(self, spec: FeatureSpec | None = None) -> None:
+    def __init__(self, spec: FeatureSpec | None = None, *, each_pulse: bool = False) -> None:
         self.spec = spec or FeatureSpec()
-        self._tracker = BeatTracker(BeatSpec(self.spec.frame_rate_hz, self.spec.min_bpm, self.spec.max_bpm))
+        rate_hz, low, high = self.spec.frame_rate_hz, self.spec.min_bpm, self.spec.max_bpm
+        self._tracker = BeatTracker(BeatSpec(rate_hz, low, high, each_pulse=each_pulse))
         self._window = np.hanning(self.spec.n_fft + 1)[:-1].astype(np.float32)
         self._mel = _mel_filters(self.spec)
         thirds = _band_edges(self.spec)

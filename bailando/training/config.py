@@ -39,6 +39,9 @@ class PairingConfig:
     steady_beats
         Deviation of the Gaussian over the intervals between beats, beats (see `retiming`); 0 leaves the
         motion's time as it is.
+    each_pulse
+        The music's beats are all its pulses, however fast (see `BeatSpec`), as the dance's beats are all of
+        its own. Counted by twos, the phase of fast music says nothing of a dance that is as fast.
     """
 
     draws: int = 10
@@ -50,6 +53,7 @@ class PairingConfig:
     tightness: float = 100.0
     smoothing_frames: float = 5.0
     steady_beats: float = 3.0
+    each_pulse: bool = False
 
     def __post_init__(self) -> None:
         require(1 <= self.draws <= 1000, f"draws is {self.draws}, expected 1 to 1000")

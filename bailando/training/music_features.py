@@ -50,12 +50,13 @@ class MusicFeatures(Protocol):
 
 
 class CausalFeatures:
-    """Our features: mel bands, onsets, level, beats (see `bailando.music.features`)."""
+    """Our features: mel bands, onsets, level, beats (see `bailando.music.features.FeatureExtractor`)."""
 
     music_frames: Literal[1, 8] = 8
 
-    def __init__(self, spec: FeatureSpec | None = None) -> None:
-        self.spec = spec or FeatureSpec()
+    def __init__(self, *, each_pulse: bool = False) -> None:
+        self._extractor = FeatureExtractor(each_pulse=each_pulse)
+        self.spec = self._extractor.spec
 
     @property
     def sample_rate_hz(self) -> int:
@@ -69,7 +70,7 @@ class CausalFeatures:
 
     def extract(self, samples: Float32Array) -> Float32Array:
         """Return the features (T, F)."""
-        return FeatureExtractor(self.spec).extract(samples)
+        return self._extractor.extract(samples)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the spec's dictionary."""
@@ -85,8 +86,9 @@ class PublishedMusic:
 
     music_frames: Literal[1, 8] = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, each_pulse: bool = False) -> None:
         self.spec = PublishedSpec(FeatureSpec(), rhythm=True)
+        self._each_pulse = each_pulse
 
     @property
     def sample_rate_hz(self) -> int:
@@ -100,7 +102,7 @@ class PublishedMusic:
 
     def extract(self, samples: Float32Array) -> Float32Array:
         """Return the features (T, 438)."""
-        base = FeatureExtractor(self.spec.base).extract(samples)
+        base = FeatureExtractor(self.spec.base, each_pulse=self._each_pulse).extract(samples)
         hop = self.spec.base.hop_length
         hops = samples[: len(base) * hop].reshape(len(base), hop)
         features = np.zeros((len(base), DIM), np.float32)
@@ -197,13 +199,15 @@ def check_choice(choice: str) -> None:
 
 
 @lru_cache(maxsize=2)
-def music_features(choice: str) -> MusicFeatures:
+def music_features(choice: str, each_pulse: bool = False) -> MusicFeatures:
     """Return the features of a name.
 
     Parameters
     ----------
     choice
         ``causal``, ``published``, or ``encodec:FOLDER`` with the folder of the user's weights.
+    each_pulse
+        Beats among them count each pulse; see `BeatSpec`.
 
     Raises
     ------
@@ -212,8 +216,10 @@ def music_features(choice: str) -> MusicFeatures:
     """
     check_choice(choice)
     if choice == "causal":
-        return CausalFeatures()
-    return PublishedMusic() if choice == "published" else EncodecFeatures(Path(choice.partition(":")[2]))
+        return CausalFeatures(each_pulse=each_pulse)
+    if choice == "published":
+        return PublishedMusic(each_pulse=each_pulse)
+    return EncodecFeatures(Path(choice.partition(":")[2]))
 
 
 def extract_at(features: MusicFeatures, samples: Float32Array, rate_hz: int) -> Float32Array:

@@ -17,7 +17,12 @@ FRAME_RATE_HZ = 60
 
 
 def pair_with_own_song(
-    song: Song, start_s: float, frames: int, preroll_frames: int, music: MusicFeatures | None = None
+    song: Song,
+    start_s: float,
+    frames: int,
+    preroll_frames: int,
+    music: MusicFeatures | None = None,
+    each_pulse: bool = False,
 ) -> tuple[npt.NDArray[np.float16], list[dict[str, Any]]]:
     """Extract the features of the song that a stretch of motion was danced to.
 
@@ -31,6 +36,8 @@ def pair_with_own_song(
         Feature frames in front of frame 0; as many of them as the song has are heard.
     music
         What to extract; ours by default.
+    each_pulse
+        How the beats of the song were counted; see `BeatSpec`.
 
     Returns
     -------
@@ -43,9 +50,9 @@ def pair_with_own_song(
     heard = int(np.clip(np.floor(start_s * FRAME_RATE_HZ), 0, preroll_frames))
     first = round((start_s - heard / FRAME_RATE_HZ) * spec.sample_rate_hz)
     samples = _excerpt(song, first, (heard + frames) * spec.hop_length)
-    music = music or CausalFeatures()
+    music = music or CausalFeatures(each_pulse=each_pulse)
     beats = (beat_times(song) - start_s) * FRAME_RATE_HZ
-    told, agreement = told_and_agreement(music, samples, beats, heard)
+    told, agreement = told_and_agreement(music, samples, beats, heard, each_pulse)
     features = np.zeros((1, preroll_frames + frames, music.frame_dim), np.float16)
     features[0, preroll_frames - heard :] = told
     return features, [

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bailando.errors import InputError
 from bailando.music.audio import load_mono
-from bailando.music.features import FeatureExtractor, FeatureSpec
+from bailando.music.features import FeatureSpec
 from bailando.training.config import PairingConfig
 from bailando.training.music_features import CausalFeatures, MusicFeatures, extract_at
 from bailando.training.songs import Song, beat_agreement, beat_times
@@ -195,7 +195,7 @@ def pair_segment(
     grid = extend_grid(beats, -config.preroll_frames, frames + FRAME_RATE_HZ)
     fitting = _fitting_songs(songs, grid, config)
     order = rng.permutation(len(fitting))
-    music = music or CausalFeatures()
+    music = music or CausalFeatures(each_pulse=config.each_pulse)
     features = np.zeros((config.draws, config.preroll_frames + frames, music.frame_dim), np.float16)
     draws = []
     for draw in range(config.draws):
@@ -203,7 +203,7 @@ def pair_segment(
         preroll = 0 if draw < config.cold_draws else config.preroll_frames
         dance_s, song_s = _align(grid, song_beats_s, preroll, frames, rng)
         audio = _warped(song, dance_s, song_s, preroll + frames)
-        told, agreement = told_and_agreement(music, audio, grid, preroll)
+        told, agreement = told_and_agreement(music, audio, grid, preroll, config.each_pulse)
         features[draw, config.preroll_frames - preroll :] = told
         draws.append(
             {
@@ -219,10 +219,10 @@ def pair_segment(
 
 
 def told_and_agreement(
-    music: MusicFeatures, audio: npt.NDArray[np.float32], grid: FloatArray, preroll: int
+    music: MusicFeatures, audio: npt.NDArray[np.float32], grid: FloatArray, preroll: int, each_pulse: bool
 ) -> tuple[npt.NDArray[np.float16], float]:
     """Return what a model is told of sound at our rate, and how the tracker agrees with a grid after it."""
-    own = FeatureExtractor().extract(audio).astype(np.float16)
+    own = CausalFeatures(each_pulse=each_pulse).extract(audio).astype(np.float16)
     rate_hz = FeatureSpec().sample_rate_hz
     told = own if isinstance(music, CausalFeatures) else extract_at(music, audio, rate_hz).astype(np.float16)
     return told, round(beat_agreement(own[preroll:], grid), 3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def prepare_music(
     InputError
         If motion needs songs and none has a clear beat.
     """
-    songs = run_jobs(analyse_song, paths, workers, "songs")
+    analyse = partial(analyse_song, each_pulse=config.pairing.each_pulse)
+    songs = run_jobs(analyse, paths, workers, "songs")
     own = {song.name: song for song in songs}
     usable = [song for song in songs if _has_beat(song, config)]
     if not usable and not all(segment.song for segment in segments):
@@ -115,10 +117,11 @@ def _pair(job: _Job) -> list[dict[str, Any]]:
     )
     if (done := finished(note, key)) is not None:
         return list(done["draws"])
-    told = music_features(config.music_features)
+    each_pulse = config.pairing.each_pulse
+    told = music_features(config.music_features, each_pulse)
     if segment.song:
         start_s, preroll = segment.song_start_s, config.pairing.preroll_frames
-        features, draws = pair_with_own_song(job.songs[0], start_s, segment.frames, preroll, told)
+        features, draws = pair_with_own_song(job.songs[0], start_s, segment.frames, preroll, told, each_pulse)
     else:
         seed = int.from_bytes(hashlib.sha256(segment.name.encode()).digest()[:8], "little")
         rng = np.random.default_rng([config.seed, seed])

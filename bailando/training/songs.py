@@ -65,19 +65,20 @@ def find_songs(folders: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def analyse_song(path: Path) -> Song:
+def analyse_song(path: Path, *, each_pulse: bool = False) -> Song:
     """Find the beats of a song.
 
     The tempo is the causal beat tracker's median; dynamic programming over the onsets of the whole
     song (`librosa.beat.beat_track`) then places the beats. Both use the features that the model is
     given, so that "on the beat" means the same to the pairs and to the dancer. Where the tracker counts
-    pulses by twos, every second one is a beat, those to which the tracker counts.
+    pulses by twos, every second one is a beat, those to which the tracker counts; with `each_pulse` it
+    never does.
     """
     import librosa
 
     spec = FeatureSpec()
     samples = load_mono(path, spec.sample_rate_hz)
-    features, by_twos = _listen(FeatureExtractor(spec), samples)
+    features, by_twos = _listen(FeatureExtractor(spec, each_pulse=each_pulse), samples)
     channel = {name: number for number, name in enumerate(spec.channel_names)}
     settled = features[len(features) // 8 :, channel["tempo_octave"]]
     bpm = REFERENCE_BPM * 2 ** float(np.median(settled)) if len(settled) else REFERENCE_BPM

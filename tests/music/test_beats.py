@@ -110,6 +110,15 @@ def test_fast_music_is_counted_steadily_at_one_level() -> None:
     assert tempo[480:] == pytest.approx(87.0, rel=0.02)
 
 
+def test_each_pulse_is_a_beat_where_that_is_asked_for() -> None:
+    samples, clicks = steady_clicks(170.0, 20.0)
+    features = FeatureExtractor(SPEC, each_pulse=True).extract(samples)
+    channel = {name: number for number, name in enumerate(SPEC.channel_names)}
+    assert 2 ** np.median(features[480:, channel["tempo_octave"]]) * 120 == pytest.approx(170, rel=0.02)
+    on_beat = features[np.round(clicks[(clicks > 8) & (clicks < 19)] * 60).astype(int), channel["beat_cos"]]
+    assert on_beat.min() > 0.6
+
+
 def test_the_song_excerpt_is_tracked_on_its_grid() -> None:
     samples = load_mono(EXCERPT, RATE)
     grid = 0.0036 + np.arange(40) * 60 / 130.0

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,19 @@ def test_a_fast_song_has_a_beat_on_every_second_pulse_to_which_the_tracker_count
     features = FeatureExtractor(FeatureSpec()).extract(load_mono(song.path, 24000))
     on_beat = features[np.round(beats[12:-2] * 60).astype(int), FeatureSpec().channel_names.index("beat_cos")]
     assert on_beat.mean() > 0.8
+
+
+def test_each_pulse_of_fast_music_is_a_beat_of_pairs_that_say_so(tmp_path: Path) -> None:
+    write_clicks(tmp_path / "fast.wav", 0.375, 24.0, 0)
+    song = analyse_song(tmp_path / "fast.wav", each_pulse=True)
+    assert song.bpm == pytest.approx(160, rel=0.03)
+    assert song.agreement > 0.8
+    fast_dance = np.arange(10.0, 1180.0, 22.5)
+    by_pulses = replace(CONFIG, each_pulse=True)
+    _, draws = pair_segment(fast_dance, 1180, [song], by_pulses, np.random.default_rng(0))
+    assert min(draw["agreement"] for draw in draws[by_pulses.cold_draws :]) > 0.8
+    _, draws = pair_segment(fast_dance, 1180, [song], CONFIG, np.random.default_rng(0))
+    assert max(draw["agreement"] for draw in draws) < 0.5
 
 
 def test_song_beats_fall_on_dance_beats(songs: tuple[Song, ...]) -> None:
