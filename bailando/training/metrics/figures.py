@@ -54,15 +54,15 @@ class Features:
 def cut_clips(
     dances: Sequence[Dance], clip_frames: int, limit: int | None = None
 ) -> list[npt.NDArray[np.floating[Any]]]:
-    """Cut dances into clips (clip_frames, 24, 3) that overlap by half.
+    """Cut dances into clips (clip_frames, 24, 3) that begin an eighth of their length apart.
 
-    A shorter dance gives none. With a limit, so many of the clips, evenly spread, as a Fréchet distance
-    depends on their number.
+    Few and far apart, their covariance is mostly chance. A shorter dance gives none. With a limit, so many of
+    the clips, evenly spread, as a Fréchet distance depends on their number.
     """
     clips = [
         dance.positions[start : start + clip_frames]
         for dance in dances
-        for start in range(0, len(dance.positions) - clip_frames + 1, max(1, clip_frames // 2))
+        for start in range(0, len(dance.positions) - clip_frames + 1, max(1, clip_frames // 8))
     ]
     if limit is not None and len(clips) > limit:
         clips = [clips[number] for number in np.linspace(0, len(clips) - 1, limit).round().astype(int)]
