@@ -79,6 +79,9 @@ class ActorCriticStageConfig:
     dearest
         With ``expected``: how dear a code can become, nats, that is danced oftener than in the data, and how
         cheap one danced less often (`code_usage`); 0: codes have no prices.
+    seams
+        With ``expected``: what each metre costs that the pelvis has to jump from the last code to the next
+        one, nats (`code_seams`).
     fast_beat_frames
         With ``expected``: where beats follow closer than this, every second one is danced, whichever of
         the two the dancer is on; 0: never.
@@ -115,6 +118,7 @@ class ActorCriticStageConfig:
     sharpness: float = 1.0
     restraint: float = 0.0
     dearest: float = 0.0
+    seams: float = 0.0
     fast_beat_frames: float = 0.0
     freeze_base: bool = True
     critic_layers: int = 3
@@ -157,6 +161,7 @@ class ActorCriticStageConfig:
             "sharpness",
             "restraint",
             "dearest",
+            "seams",
             "fast_beat_frames",
             "temperature",
             "top_k",

@@ -23,6 +23,7 @@ from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.code_seams import pelvis_jumps
 from bailando.training.code_usage import CodePrices, code_usage
 from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
 from bailando.training.config import TrainConfig
@@ -145,10 +146,12 @@ class ActorCriticStage:
         self.start_codes = torch.tensor(start_codes, device=self.device)
         self.data_speed = data_speed
         self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
-        self.speeds = None
+        self.speeds, self.jumps = None, None
         if self.config.advantage == "expected":
             models = self.upper, self.lower, self.kinematics
             self.speeds = code_speeds(dataset, *models, self.residual).to(self.device)
+            if self.config.seams:
+                self.jumps = pelvis_jumps(dataset, *models, self.residual).to(self.device)
         self._parts: list[Rollout] = []
 
     @property
@@ -194,7 +197,7 @@ class ActorCriticStage:
         """Return the divergence from the best policy that the penalty allows.
 
         The expected value less ``kl_weight`` times the divergence from the pretrained policy is largest for
-        the pretrained policy times ``exp(value / kl_weight)``; it may be sharpened, codes have prices.
+        the pretrained policy times ``exp(value / kl_weight)``; it may be sharpened; seams and codes cost.
         """
         best, scores = self._best_policy(rollout), scores[:, :, :-1]
         return (best.exp() * (best - scores)).nan_to_num().sum(-1).mean()
@@ -203,6 +206,9 @@ class ActorCriticStage:
         """Return its log probabilities ``[2, B, T - 2, K]``; the last code's worth would show too late."""
         reference = self.config.sharpness * rollout.reference[:, :, :-1]
         best = reference + rollout.advantages[:, :, :-1] / self.config.kl_weight
+        if self.jumps is not None:
+            before = rollout.codes.lower[:, :-2]
+            best = torch.stack((best[0], best[1] - self.config.seams * self.jumps[before]))
         return torch.log_softmax(best, dim=-1) if self.prices is None else self.prices.charge(best)
 
     def _actor_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:

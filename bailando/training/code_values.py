@@ -9,6 +9,7 @@ an expectation instead of a noisy sample (expected policy gradients, Ciosek and 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.representation import half_poses
-from bailando.training.rollout import Codes, movement
+from bailando.training.rollout import Codes, Movement, movement
 
 # Enough to see each code many times.
 _TOKENS = 14_000
@@ -42,10 +43,10 @@ def code_speeds(
     are very fast.
     """
     codes, speeds = [], []
-    for segment in _sample(dataset.of("train"), upper.config.frames_per_code):
-        pair, speed = _danced(dataset, segment, (upper, lower), kinematics, residual)
+    for pair, danced in decoded_motion(dataset, upper, lower, kinematics, residual):
+        speed = danced.speed.cpu()
         codes.append(pair)
-        speeds.append(speed)
+        speeds.append(torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, upper.config.frames_per_code))
     size = upper.config.codebook_size
     seen = torch.cat(codes, dim=1)
     columns = torch.zeros(seen.shape[1], 2 * size)
@@ -121,30 +122,34 @@ def chosen_beats(drawn_values: Tensor, keep: float = 0.9) -> Tensor:
     return torch.stack(signs, dim=1)
 
 
+def decoded_motion(
+    dataset: Dataset,
+    upper: PoseVQVAE,
+    lower: PoseVQVAE,
+    kinematics: PoseKinematics,
+    residual: PoseResidual | None = None,
+) -> Iterator[tuple[Tensor, Movement]]:
+    """Encode training motion, enough to see each code many times, and decode it as a dance is decoded.
+
+    Yields
+    ------
+    codes : Tensor, ``[2, T]`` int64, on the CPU
+    danced : Movement
+        Of one dance of 8 T frames.
+    """
+    frames_per_code = upper.config.frames_per_code
+    for segment in _sample(dataset.of("train"), frames_per_code):
+        frames = segment.frames // frames_per_code * frames_per_code
+        poses = [
+            torch.from_numpy(np.array(half[:1, :frames])).to(upper.mean.device)
+            for half in half_poses(dataset, segment, upper)
+        ]
+        codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
+        yield torch.cat(tuple(codes)).cpu(), movement(upper, lower, kinematics, codes, residual)
+
+
 def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:
     """Return segments evenly spread over all, until they hold enough tokens."""
     tokens = sum(segment.frames // frames_per_code for segment in segments)
     stride = max(1, math.ceil(tokens / _TOKENS))
     return segments[::stride]
-
-
-def _danced(
-    dataset: Dataset,
-    segment: Segment,
-    models: tuple[PoseVQVAE, PoseVQVAE],
-    kinematics: PoseKinematics,
-    residual: PoseResidual | None,
-) -> tuple[Tensor, Tensor]:
-    """Return the codes ``[2, T]`` of a segment and the decoded speed in their frames ``[T, 8]``."""
-    upper, lower = models
-    frames_per_code = upper.config.frames_per_code
-    frames = segment.frames // frames_per_code * frames_per_code
-    device = upper.mean.device
-    poses = [
-        torch.from_numpy(np.array(half[:1, :frames])).to(device)
-        for half in half_poses(dataset, segment, upper)
-    ]
-    codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
-    speed = movement(upper, lower, kinematics, codes, residual).speed.cpu()
-    speed = torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, frames_per_code)
-    return torch.cat(tuple(codes)).cpu(), speed

@@ -78,7 +78,9 @@ GROUP = replace(
 )
 
 
-PRICED = replace(OURS, optimiser=replace(OURS.optimiser, steps=96), restraint=0.0, sharpness=1.4, dearest=2.0)
+PRICED = replace(
+    OURS, optimiser=replace(OURS.optimiser, steps=96), restraint=0.0, sharpness=1.4, dearest=2.0, seams=2.0
+)
 
 
 @pytest.mark.parametrize("form", ["paper", "group", "expected", "priced"])
@@ -144,20 +146,24 @@ def test_learning_raises_the_reward_on_music_never_danced_to(
     assert after > before + 0.15
 
 
-def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices(
+def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices_and_seams(
     data_folder: Path, run_folder: Path, tiny_config: TrainConfig
 ) -> None:
     stage = stage_of(replace(tiny_config, actor_critic=PRICED), data_folder, run_folder)
     assert stage.prices is not None
+    assert stage.jumps is not None
     generator = torch.Generator().manual_seed(3)
     reference = torch.log_softmax(torch.randn(2, 3, 5, 16, generator=generator), dim=-1)
     values = torch.randn(2, 3, 5, 16, generator=generator)
     stage.prices.nats.copy_(torch.randn(2, 16, generator=generator))
+    stage.jumps = torch.rand(16, 16, generator=generator)
+    lower = torch.randint(16, (3, 6), generator=generator)
     empty = torch.zeros(0)
     rollout = Rollout(
-        RolloutMusic(*[empty] * 4), Codes(empty, empty), empty, reference, torch.zeros(3, 5), values
+        RolloutMusic(*[empty] * 4), Codes(empty, lower), empty, reference, torch.zeros(3, 5), values
     )
     weighed = reference.exp() ** 1.4 * (values / PRICED.kl_weight - stage.prices.nats[:, None, None]).exp()
+    weighed[1] = weighed[1] * torch.exp(-2.0 * stage.jumps[lower[:, :5]])
     wished = (weighed / weighed.sum(-1, keepdim=True))[:, :, :-1]
     torch.testing.assert_close(stage._best_policy(rollout).exp(), wished)
 
