@@ -76,6 +76,14 @@ def test_run_ends_with_a_summary_and_code_zero(bundle_path: Path) -> None:
     assert "60 frames in 1.0 s" in result.stdout
 
 
+@pytest.mark.parametrize(("delay", "limit"), [("50", "10"), ("90", "50"), ("300", "66")])
+def test_the_processor_may_take_as_long_as_the_delay_allows(
+    bundle_path: Path, delay: str, limit: str
+) -> None:
+    result = play(bundle_path, "--duration", "0.2", "--delay", delay)
+    assert f" of the {limit} ms a token that it may" in result.stdout
+
+
 def test_quiet_prints_nothing(bundle_path: Path) -> None:
     result = play(bundle_path, "--duration", "0.5", "--quiet")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
