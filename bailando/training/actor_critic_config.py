@@ -95,6 +95,9 @@ class ActorCriticStageConfig:
         Music on whose beats the causal tracker agrees less than this is not used.
     open_style
         Fraction of dances whose style is left open.
+    carry_on
+        Fraction of dances that begin with the codes that a dance of the last rollout ended with, not with
+        those of the data: a live dance goes on for hours, and may end up where no short one gets.
     evaluation_dances
         Held-out stretches of music danced in an evaluation.
     evaluate_every, save_every, patience
@@ -127,6 +130,7 @@ class ActorCriticStageConfig:
     top_p: float = 1.0
     min_agreement: float = 0.6
     open_style: float = 0.5
+    carry_on: float = 0.0
     evaluation_dances: int = 32
     evaluate_every: int = 100
     save_every: int = 100
@@ -152,7 +156,7 @@ class ActorCriticStageConfig:
         ):
             value = getattr(self, name)
             require(value >= 1, f"{name} is {value}, expected at least 1")
-        for name in ("discount", "trace", "min_agreement", "open_style"):
+        for name in ("discount", "trace", "min_agreement", "open_style", "carry_on"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
         for name in (

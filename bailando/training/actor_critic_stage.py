@@ -76,6 +76,16 @@ class Rollout(NamedTuple):
         )
 
 
+class LastCodes(nn.Module):
+    """Code pairs that the dances of the last rollout ended with, ``[B, 2]``; kept with the weights."""
+
+    codes: Tensor
+
+    def __init__(self, start_codes: Tensor, count: int) -> None:
+        super().__init__()
+        self.register_buffer("codes", start_codes[torch.arange(count) % len(start_codes)].clone())
+
+
 class ActorCriticStage:
     """The stage as `Trainer` runs it.
 
@@ -137,13 +147,17 @@ class ActorCriticStage:
         if self.config.advantage == "expected" and self.config.dearest:
             self.prices = CodePrices(code_usage(dataset, self.upper, self.lower), self.config.dearest)
             parts["prices"] = self.prices
+        self.start_codes = torch.tensor(start_codes, device=self.device)
+        self.last_codes = None
+        if self.config.carry_on:
+            self.last_codes = LastCodes(self.start_codes, self.optimiser.batch_size)
+            parts["last_codes"] = self.last_codes
         self._model = nn.ModuleDict(parts).to(self.device)
         self.residual = residual
         if residual is not None:
             self.residual = residual.to(self.device).eval().requires_grad_(False)
         self.kinematics = PoseKinematics().to(self.device)
         self.train_tracks, self.held_out_tracks = tracks
-        self.start_codes = torch.tensor(start_codes, device=self.device)
         self.data_speed = data_speed
         self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
         self.speeds, self.jumps = None, None
@@ -230,13 +244,26 @@ class ActorCriticStage:
         music = self.train_tracks.draw(count // stage.repeats, stage.repeats, generator)
         left_open = torch.rand(count // stage.repeats, generator=generator) < stage.open_style
         music = music._replace(style=torch.where(left_open.repeat_interleave(stage.repeats), 0, music.style))
-        which = torch.randint(len(self.start_codes), (count // stage.repeats,), generator=generator)
-        rollout = self._danced(music, which.repeat_interleave(stage.repeats), generator)
+        start = self._starts(count // stage.repeats, generator).repeat_interleave(stage.repeats, dim=0)
+        rollout = self._danced(music, start, generator)
+        if self.last_codes is not None:
+            self.last_codes.codes.copy_(torch.stack([half[:, -1] for half in rollout.codes], dim=1))
         if self.prices is not None:
             self.prices.follow(self._best_policy(rollout))
         order = torch.randperm(count, generator=generator).to(self.device)
         # All processes dance alike, so advantages are standardised over the whole; each learns its share.
         return [rollout.part(my_share(rows)) for rows in order.chunk(stage.minibatches)]
+
+    def _starts(self, count: int, generator: torch.Generator) -> Tensor:
+        """Draw first code pairs ``[count, 2]``: of the data, or of where the last dances ended."""
+        which = torch.randint(len(self.start_codes), (count,), generator=generator)
+        starts = self.start_codes[which.to(self.device)]
+        if self.last_codes is None:
+            return starts
+        carried = (torch.rand(count, generator=generator) < self.config.carry_on).to(self.device)
+        ends = self.last_codes.codes
+        which = torch.randint(len(ends), (count,), generator=generator)
+        return torch.where(carried[:, None], ends[which.to(self.device)], starts)
 
     def _danced(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> Rollout:
         music = RolloutMusic(*(part.to(self.device) for part in music))
@@ -256,9 +283,8 @@ class ActorCriticStage:
         return rollout
 
     def _dance(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> tuple[Codes, Tensor]:
-        first = self.start_codes[start.to(self.device)]
         style = music.style if self.gpt.config.styles else None
-        pair = first[:, 0], first[:, 1]
+        pair = start[:, 0], start[:, 1]
         return roll_out(self.gpt, self._heard(music), style, pair, self.sampling, generator)
 
     def _movement(self, codes: Codes) -> Movement:
@@ -326,7 +352,7 @@ class ActorCriticStage:
         generator = torch.Generator().manual_seed(_EVALUATION_SEED)
         music = RolloutMusic(*(part.to(self.device) for part in self.held_out_tracks.spread(count)))
         music = music._replace(style=torch.zeros_like(music.style))
-        start = torch.arange(count) % len(self.start_codes)
+        start = self.start_codes[torch.arange(count) % len(self.start_codes)]
         codes, _ = self._dance(music, start, generator)
         danced = self._movement(codes)
         return self._figures(codes, danced, music)

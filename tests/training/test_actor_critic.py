@@ -79,7 +79,13 @@ GROUP = replace(
 
 
 PRICED = replace(
-    OURS, optimiser=replace(OURS.optimiser, steps=96), restraint=0.0, sharpness=1.4, dearest=2.0, seams=2.0
+    OURS,
+    optimiser=replace(OURS.optimiser, steps=96),
+    restraint=0.0,
+    sharpness=1.4,
+    dearest=2.0,
+    seams=2.0,
+    carry_on=0.5,
 )
 
 
@@ -166,6 +172,22 @@ def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices
     weighed[1] = weighed[1] * torch.exp(-2.0 * stage.jumps[lower[:, :5]])
     wished = (weighed / weighed.sum(-1, keepdim=True))[:, :, :-1]
     torch.testing.assert_close(stage._best_policy(rollout).exp(), wished)
+
+
+def test_dances_carry_on_where_the_last_ones_ended(
+    data_folder: Path, run_folder: Path, tiny_config: TrainConfig
+) -> None:
+    stage = stage_of(
+        replace(tiny_config, actor_critic=replace(PRICED, carry_on=1.0)), data_folder, run_folder
+    )
+    assert stage.last_codes is not None
+    generator = torch.Generator().manual_seed(4)
+    parts = stage._rollout_parts(generator)
+    ended = {(int(a[-1]), int(b[-1])) for part in parts for a, b in zip(*part.codes, strict=True)}
+    assert {(a, b) for a, b in stage.last_codes.codes.tolist()} == ended
+    parts = stage._rollout_parts(generator)
+    begun = {(int(a[0]), int(b[0])) for part in parts for a, b in zip(*part.codes, strict=True)}
+    assert begun <= ended
 
 
 def test_the_finished_dancer_has_the_finetuned_weights(
