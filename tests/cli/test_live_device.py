@@ -17,6 +17,7 @@ import pytest
 
 from tests.engine.pulse_server import RATE, PulseServer
 
+pytestmark = pytest.mark.real_time
 SO_TIMESTAMPNS = 35  # Linux
 STANDSTILL_S = 4.0
 FRAME_MESSAGE = b"/bailando/frame\0,i\0\0"

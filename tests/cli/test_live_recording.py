@@ -17,6 +17,7 @@ from bailando.cli.generate import main as generate
 from bailando.motion.files.take import read_take
 from bailando.motion.motion import load_npz
 
+pytestmark = pytest.mark.real_time
 SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
 
 

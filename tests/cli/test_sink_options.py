@@ -87,6 +87,7 @@ def test_help_names_every_program_and_fits_a_screen() -> None:
     assert output_help().split("examples:")[1].count("bailando-live ") == 3
 
 
+@pytest.mark.real_time
 def test_live_run_sends_to_all_of_them(bundle_path: Path, tmp_path: Path) -> None:
     avatar = tmp_path / "avatar.vrm"
     avatar.write_bytes(vrm_bytes(0))

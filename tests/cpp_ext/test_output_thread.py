@@ -13,6 +13,7 @@ import pytest
 from bailando._native import OutputThread, PacketTemplate, now_ns
 from tests.engine.udp_receiver import Receiver, receiver
 
+pytestmark = pytest.mark.real_time
 PERIOD_NS = 4_000_000
 FOREVER_NS = 10**12
 

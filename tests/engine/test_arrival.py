@@ -18,9 +18,10 @@ from tests.engine.test_sinks_clients import free_port, parse_oscdump, wait_until
 SONG = Path(__file__).parents[1] / "data" / "music" / "panic_on_meadow.ogg"
 FRAME_ADDRESSES = ["/VMC/Ext/Root/Pos", *["/VMC/Ext/Bone/Pos"] * 22, "/VMC/Ext/OK", "/VMC/Ext/T"]
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("oscdump") is None, reason="oscdump (liblo-tools) is not installed"
-)
+pytestmark = [
+    pytest.mark.skipif(shutil.which("oscdump") is None, reason="oscdump (liblo-tools) is not installed"),
+    pytest.mark.real_time,
+]
 
 Received = list[tuple[str, str, list[str | float]]]
 

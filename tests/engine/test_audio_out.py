@@ -14,6 +14,7 @@ from bailando.engine.audio_out import AudioOutput, find_output_device
 from bailando.errors import DeviceError
 from tests.cpp_ext.test_capture import SIGNATURE, TimeInfo
 
+pytestmark = pytest.mark.real_time
 RATE = 48000
 
 
