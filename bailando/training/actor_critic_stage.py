@@ -25,7 +25,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
 from bailando.training.code_seams import pelvis_jumps
 from bailando.training.code_usage import CodePrices, code_usage
-from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
+from bailando.training.code_values import chosen_beats, code_speeds, code_values, decoded_motion, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share
@@ -162,10 +162,11 @@ class ActorCriticStage:
         self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
         self.speeds, self.jumps = None, None
         if self.config.advantage == "expected":
-            models = self.upper, self.lower, self.kinematics
-            self.speeds = code_speeds(dataset, *models, self.residual).to(self.device)
+            decoded = decoded_motion(dataset, self.upper, self.lower, self.kinematics, self.residual)
+            size = self.gpt.config.codebook_size
+            self.speeds = code_speeds(decoded, size).to(self.device)
             if self.config.seams:
-                self.jumps = pelvis_jumps(dataset, *models, self.residual).to(self.device)
+                self.jumps = pelvis_jumps(decoded, size).to(self.device)
         self._parts: list[Rollout] = []
 
     @property

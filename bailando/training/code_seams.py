@@ -12,34 +12,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bailando.models.residual import PoseResidual
-from bailando.models.vqvae import PoseVQVAE
-from bailando.training.code_values import decoded_motion
-from bailando.training.dataset import Dataset
-from bailando.training.kinematics import PoseKinematics
+from bailando.training.code_values import Decoded
+from bailando.training.rewards import FRAMES_PER_TOKEN
 
 # Observations that pull a code's height to the mean, so that rare codes do not stand out by chance.
 _RIDGE = 5.0
 _PELVIS, _UP = 0, 1
 
 
-@torch.no_grad()
-def pelvis_jumps(
-    dataset: Dataset,
-    upper: PoseVQVAE,
-    lower: PoseVQVAE,
-    kinematics: PoseKinematics,
-    residual: PoseResidual | None = None,
-) -> Tensor:
+def pelvis_jumps(decoded: Decoded, size: int) -> Tensor:
     """Return the height between the end of one lower code and the beginning of another, ``[K, K]``, metres.
 
-    Row: the code before; column: the code after. Heights are the means over decoded training motion. Poses
+    Row: the code before; column: the code after. Heights are the means over `decoded_motion`. Poses
     without a height (the published positions, whose root is the origin) give zeros.
     """
-    size, frames = lower.config.codebook_size, lower.config.frames_per_code
-    heights, counts = torch.zeros(size, frames), torch.zeros(size, 1)
-    for codes, danced in decoded_motion(dataset, upper, lower, kinematics, residual):
-        seen = danced.positions[0, :, _PELVIS, _UP].cpu().reshape(-1, frames)
+    heights, counts = torch.zeros(size, FRAMES_PER_TOKEN), torch.zeros(size, 1)
+    for codes, danced in decoded:
+        seen = danced.positions[0, :, _PELVIS, _UP].cpu().reshape(-1, FRAMES_PER_TOKEN)
         heights.index_add_(0, codes[1], seen)
         counts.index_add_(0, codes[1], torch.ones(len(seen), 1))
     mean = heights.sum(dim=0) / counts.sum()

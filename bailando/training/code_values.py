@@ -9,7 +9,6 @@ an expectation instead of a noisy sample (expected policy gradients, Ciosek and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from bailando.models.vqvae import PoseVQVAE
 from bailando.training.dataset import Dataset, Segment
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.representation import half_poses
+from bailando.training.rewards import FRAMES_PER_TOKEN
 from bailando.training.rollout import Codes, Movement, movement
 
 # Enough to see each code many times.
@@ -28,26 +28,21 @@ _TOKENS = 14_000
 _RIDGE = 5.0
 
 
-@torch.no_grad()
-def code_speeds(
-    dataset: Dataset,
-    upper: PoseVQVAE,
-    lower: PoseVQVAE,
-    kinematics: PoseKinematics,
-    residual: PoseResidual | None = None,
-) -> Tensor:
-    """Return how much faster than the mean the body is in each frame of each code, ``[2, K, 8]``.
+Decoded = list[tuple[Tensor, Movement]]
+
+
+def code_speeds(decoded: Decoded, size: int) -> Tensor:
+    """Return how much faster than the mean the body is in each frame of each of `size` codes, ``[2, K, 8]``.
 
     The square root of the speed, relative to its mean, is explained as the sum of a part of the upper code
     and one of the lower code (ridge regression on decoded training motion); the root, because a few codes
     are very fast.
     """
     codes, speeds = [], []
-    for pair, danced in decoded_motion(dataset, upper, lower, kinematics, residual):
+    for pair, danced in decoded:
         speed = danced.speed.cpu()
         codes.append(pair)
-        speeds.append(torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, upper.config.frames_per_code))
-    size = upper.config.codebook_size
+        speeds.append(torch.cat((speed, speed[:, -1:]), dim=1).reshape(-1, FRAMES_PER_TOKEN))
     seen = torch.cat(codes, dim=1)
     columns = torch.zeros(seen.shape[1], 2 * size)
     columns.scatter_(1, (seen + torch.tensor([[0], [size]])).T, 1.0)
@@ -122,21 +117,22 @@ def chosen_beats(drawn_values: Tensor, keep: float = 0.9) -> Tensor:
     return torch.stack(signs, dim=1)
 
 
+@torch.no_grad()
 def decoded_motion(
     dataset: Dataset,
     upper: PoseVQVAE,
     lower: PoseVQVAE,
     kinematics: PoseKinematics,
     residual: PoseResidual | None = None,
-) -> Iterator[tuple[Tensor, Movement]]:
+) -> Decoded:
     """Encode training motion, enough to see each code many times, and decode it as a dance is decoded.
 
-    Yields
-    ------
-    codes : Tensor, ``[2, T]`` int64, on the CPU
-    danced : Movement
-        Of one dance of 8 T frames.
+    Returns
+    -------
+    list of (Tensor, Movement)
+        Of each stretch its codes ``[2, T]`` int64, on the CPU, and the one dance of 8 T frames.
     """
+    decoded = []
     frames_per_code = upper.config.frames_per_code
     for segment in _sample(dataset.of("train"), frames_per_code):
         frames = segment.frames // frames_per_code * frames_per_code
@@ -145,7 +141,9 @@ def decoded_motion(
             for half in half_poses(dataset, segment, upper)
         ]
         codes = Codes(upper.encode(poses[0]), lower.encode(poses[1]))
-        yield torch.cat(tuple(codes)).cpu(), movement(upper, lower, kinematics, codes, residual)
+        danced = movement(upper, lower, kinematics, codes, residual)
+        decoded.append((torch.cat(tuple(codes)).cpu(), danced))
+    return decoded
 
 
 def _sample(segments: list[Segment], frames_per_code: int) -> list[Segment]:

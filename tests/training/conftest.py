@@ -3,12 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from swings import swinging, write_clicks
 
+from bailando.models.vqvae import PoseVQVAE
 from bailando.motion.bvh import write_bvh
 from bailando.training.config import TrainConfig
 from bailando.training.config_files import load_config
+from bailando.training.dataset import Dataset
 from bailando.training.prepare import prepare
+from bailando.training.vqvae_stage import new_models
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +43,14 @@ def data_folder(
     folder = tmp_path_factory.mktemp("data")
     prepare([folders[0]], [folders[1]], folder, tiny_config.prepare)
     return folder
+
+
+@pytest.fixture
+def coded(data_folder: Path, tiny_config: TrainConfig) -> tuple[Dataset, PoseVQVAE, PoseVQVAE]:
+    """The data set, and VQ-VAEs (upper, lower) that nobody trained, whose codes it uses nevertheless."""
+    dataset = Dataset(data_folder)
+    upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
+    generator = torch.Generator().manual_seed(1)
+    for model in (upper, lower):
+        model.codebook.vectors.copy_(0.05 * torch.randn(model.codebook.vectors.shape, generator=generator))
+    return dataset, upper, lower

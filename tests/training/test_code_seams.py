@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from bailando.models.vqvae import PoseVQVAE
 from bailando.training.code_seams import pelvis_jumps
-from bailando.training.config import TrainConfig
+from bailando.training.code_values import decoded_motion
 from bailando.training.dataset import Dataset
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.rollout import Codes, movement
-from bailando.training.vqvae_stage import new_models
 
 
 def test_jumps_are_the_differences_of_mean_heights_of_decoded_motion(
-    data_folder: Path, tiny_config: TrainConfig
+    coded: tuple[Dataset, PoseVQVAE, PoseVQVAE],
 ) -> None:
-    dataset = Dataset(data_folder)
-    upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
-    generator = torch.Generator().manual_seed(1)
-    for model in (upper, lower):
-        model.codebook.vectors.copy_(0.05 * torch.randn(model.codebook.vectors.shape, generator=generator))
-    jumps = pelvis_jumps(dataset, upper, lower, PoseKinematics())
+    dataset, upper, lower = coded
+    jumps = pelvis_jumps(decoded_motion(dataset, upper, lower, PoseKinematics()), 16)
     begins, ends = defaultdict(list), defaultdict(list)
     every: list[list[float]] = [[], []]
     for segment in dataset.of("train"):

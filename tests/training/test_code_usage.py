@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
+from bailando.models.vqvae import PoseVQVAE
 from bailando.training.code_usage import CodePrices, code_usage
-from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
-from bailando.training.vqvae_stage import new_models
 
 USAGE = torch.tensor([[0.5, 0.25, 0.125, 0.125], [0.25, 0.25, 0.25, 0.25]])
 
@@ -47,13 +44,9 @@ def test_a_price_moves_by_a_fifth_of_a_nat_for_a_factor_of_e() -> None:
 
 
 def test_usage_is_the_share_of_each_code_in_plain_and_mirrored_motion(
-    data_folder: Path, tiny_config: TrainConfig
+    coded: tuple[Dataset, PoseVQVAE, PoseVQVAE],
 ) -> None:
-    dataset = Dataset(data_folder)
-    upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
-    generator = torch.Generator().manual_seed(1)
-    for model in (upper, lower):
-        model.codebook.vectors.copy_(torch.randn(model.codebook.vectors.shape, generator=generator))
+    dataset, upper, lower = coded
     usage = code_usage(dataset, upper, lower)
     counts = torch.zeros_like(usage)
     for segment in dataset.of("train"):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-from bailando.training.code_values import chosen_beats, code_speeds, code_values, half_time
-from bailando.training.config import TrainConfig
+from bailando.models.vqvae import PoseVQVAE
+from bailando.training.code_values import chosen_beats, code_speeds, code_values, decoded_motion, half_time
 from bailando.training.dataset import Dataset
 from bailando.training.kinematics import PoseKinematics
-from bailando.training.vqvae_stage import new_models
 
 
 def test_a_code_is_worth_its_slowness_on_the_beat_one_token_later() -> None:
@@ -51,13 +49,9 @@ def test_a_dancer_stays_on_the_beats_that_it_is_on() -> None:
     assert chosen_beats(worth).tolist() == [[1.0, 1.0, -1.0, -1.0, -1.0], [1.0] * 5]
 
 
-def test_speeds_of_codes_are_relative_and_differ(data_folder: Path, tiny_config: TrainConfig) -> None:
-    dataset = Dataset(data_folder)
-    upper, lower = (model.eval() for model in new_models(tiny_config, dataset))
-    for model in (upper, lower):
-        generator = torch.Generator().manual_seed(1)
-        model.codebook.vectors.copy_(torch.randn(model.codebook.vectors.shape, generator=generator))
-    speeds = code_speeds(dataset, upper, lower, PoseKinematics())
+def test_speeds_of_codes_are_relative_and_differ(coded: tuple[Dataset, PoseVQVAE, PoseVQVAE]) -> None:
+    dataset, upper, lower = coded
+    speeds = code_speeds(decoded_motion(dataset, upper, lower, PoseKinematics()), 16)
     assert speeds.shape == (2, 16, 8)
     assert torch.isfinite(speeds).all()
     assert speeds.abs().max() > 0.01
