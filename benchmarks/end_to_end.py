@@ -6,7 +6,9 @@ python benchmarks/end_to_end.py [--clicks 60] [--song-seconds 120] [--delay-ms 6
 Starts a PulseAudio server of its own with a null sink; what is played into the sink is heard from its
 monitor, as from a cable. Clicks: `bailando.engine.latency_test`. Beats: the demo song is played and danced
 to, and each of its beats, a grid fitted to the whole song, is compared with the local minima of the speed of
-the motion as a receiver got it, when it got it. Chance is the same with the beats moved by random phases.
+the motion as a receiver got it, when it got it. A beat is where the recorded sound has it, for a server that
+starves holds the song up; one with a hole in its sound is left out. Chance is the same with the beats moved
+by random phases.
 
 With `--device` a real loop is used, and no server is started. Times are elapsed ones: use a quiet machine.
 """
@@ -22,10 +24,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from beats import fitted_grid
+from heard import find_moments
 from measure import percentiles, show, write_json
 from numpy.typing import NDArray
 from pythonosc.osc_packet import OscPacket
@@ -37,6 +40,7 @@ from bailando.engine.devices import DeviceSource
 from bailando.engine.latency_test import measure_latency
 from bailando.engine.runner import LiveOptions, LiveRunner
 from bailando.engine.sinks import Destination, OscSink
+from bailando.engine.sources import Samples
 from bailando.errors import DeviceError
 from bailando.music.audio import load_mono
 from bailando.music.features import FeatureSpec
@@ -136,21 +140,54 @@ class Receiver:
         return np.array(times, np.int64), np.array(frames, np.float64).reshape(-1, 24, 3)
 
 
-def dance_to(
-    dancer: Dancer, device: str, samples: NDArray[np.float32], delay_ms: float, seed: int
-) -> tuple[int, Receiver]:
-    """Play a song into a loop and dance to what comes back; when its first sample sounded, what arrived."""
+class Danced(NamedTuple):
+    """A song that was played, what was heard of it, and what was received.
+
+    Attributes
+    ----------
+    base_ns : int
+        When the first sample of the song was to sound.
+    recording : (n,) float32
+        What was heard.
+    origins_ns : (n,) int64
+        When the first sample of the recording was heard, as each block had it.
+    ends : (n,) int64
+        Samples heard by the end of each block.
+    receiver : Receiver
+    """
+
+    base_ns: int
+    recording: Samples
+    origins_ns: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    receiver: Receiver
+
+    def beats_s(self, song: Samples, grid_s: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:
+        """Return when beats were heard, seconds after `base_ns`, (k,); NaN where the sound had a hole."""
+        expected_s = grid_s + (self.base_ns - self.origins_ns[-1]) / 1e9
+        heard_s = find_moments(song, self.recording, grid_s, expected_s, rate_hz)
+        samples = np.nan_to_num(heard_s * rate_hz)
+        blocks = np.minimum(np.searchsorted(self.ends, samples), len(self.ends) - 1)
+        return heard_s + (self.origins_ns[blocks] - self.base_ns) / 1e9
+
+
+def dance_to(dancer: Dancer, device: str, samples: Samples, delay_ms: float, seed: int) -> Danced:
+    """Play a song into a loop and dance to what comes back."""
     source, receiver = DeviceSource(device), Receiver()
     seconds = len(samples) / source.sample_rate_hz
     output = AudioOutput(device, source.sample_rate_hz, seconds + LEAD_S)
     options = LiveOptions(delay_ms, duration_s=seconds + LEAD_S)
     base_ns = 0
+    blocks: list[Samples] = []
+    origins_ns: list[int] = []
 
-    def hear(_block: NDArray[np.float32], _silent: int) -> None:
+    def hear(block: Samples, _due_ns: int) -> None:
         nonlocal base_ns
         queued = samples[:0] if base_ns else samples
         base_ns = base_ns or now_ns() + round(LEAD_S * 1e9)  # now that somebody listens
         output.play(queued, base_ns)  # each time, for a device that stopped is opened again by it
+        blocks.append(block)
+        origins_ns.append(source.origin_ns)
 
     sink = OscSink(Destination("127.0.0.1", receiver.port))
     runner = LiveRunner(dancer, dancer.session(seed=seed), source, [sink], options, on_sound=hear)
@@ -160,7 +197,8 @@ def dance_to(
     finally:
         output.close()
         receiver.close()
-    return base_ns, receiver
+    ends = np.cumsum([len(block) for block in blocks])
+    return Danced(base_ns, np.concatenate(blocks), np.array(origins_ns, np.int64), ends, receiver)
 
 
 def nearest_ms(beats_s: NDArray[np.float64], pauses_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -215,8 +253,16 @@ def clicks_and_beats(dancer: Dancer, device: str, options: argparse.Namespace) -
         rate_hz = DeviceSource(device).sample_rate_hz
         song = load_mono(DEMO, rate_hz)[: round(options.song_seconds * rate_hz)]
         grid = fitted_grid(load_mono(DEMO, FeatureSpec().sample_rate_hz))
-        base_ns, receiver = dance_to(dancer, device, song, options.delay_ms, options.seed)
-        figures["beat_offset"] = beat_offsets(grid, *receiver.motion(), base_ns)
+        danced = dance_to(dancer, device, song, options.delay_ms, options.seed)
+        grid = grid[grid < len(song) / rate_hz]
+        heard_s = danced.beats_s(song, grid, rate_hz)
+        there = ~np.isnan(heard_s)
+        if not there.any():
+            raise DeviceError(f"no beat of the song came back from {device!r}; connect output and input")
+        late_s = (heard_s - grid)[there]
+        figures["beats_lost"] = int((~there).sum())
+        figures["held_up"] = percentiles(1e3 * np.abs(late_s - np.median(late_s)))
+        figures["beat_offset"] = beat_offsets(heard_s[there], *danced.receiver.motion(), danced.base_ns)
     return figures
 
 
@@ -227,7 +273,11 @@ def report(figures: dict[str, Any]) -> None:
         print("{clicks} clicks, {heard} came back, {moved} changed the dance".format(**figures))
         show("ms from click to packet", figures["results"])
     if "beat_offset" in figures:
-        beat = figures["beat_offset"]
+        beat, held_up = figures["beat_offset"], figures["held_up"]
+        print(
+            f"beats with a hole in their sound: {figures['beats_lost']}, left out; the others are "
+            f"p50 {held_up['p50']:.0f}, max {held_up['max']:.0f} ms off the median place of the sound"
+        )
         rows = {"beat to pause": beat["absolute"], "at random phases": beat["absolute_at_random_phases"]}
         show(f"ms, {beat['beats']} beats {beat['period_ms']:.0f} ms apart", rows)
         print(
