@@ -143,7 +143,8 @@ class Dancer:
         seed : int
             Two sessions of one seed that hear the same music dance alike.
         style : str
-            A name from the manifest's styles; ``open`` asks for none.
+            A name from the manifest's styles; ``open`` asks for none: the dancer draws its own, as often as
+            its data has each, another one every half a minute or so.
         temperature, top_k, top_p : optional
             How codes are drawn (`SamplingConfig`); None takes the manifest's recommendation.
         energy : float

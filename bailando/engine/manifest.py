@@ -121,7 +121,8 @@ class Manifest:
     """The whole contract of a bundle, field for field as in ``manifest.json``.
 
     `skeleton` and `features` are kept in their JSON form; `bailando.motion` and `bailando.music`
-    read them. `validation` is a free record of what the export measured.
+    read them. `style_shares` are how often each style is danced when none is asked for; that of ``open``,
+    the first, is for no style at all. `validation` is a free record of what the export measured.
     """
 
     schema_version: int
@@ -138,6 +139,7 @@ class Manifest:
     features: Mapping[str, Any]
     codebook_size: CodebookSize
     styles: tuple[str, ...]
+    style_shares: tuple[float, ...]
     start_codes: tuple[tuple[int, int], ...]
     sampling: Sampling
     graphs: Mapping[str, GraphSpec]
@@ -179,6 +181,7 @@ class Manifest:
             features=fields.mapping("features"),
             codebook_size=fields.nested("codebook_size", CodebookSize.read),
             styles=fields.items("styles", read_short_text, least=1, most=1024),
+            style_shares=fields.items("style_shares", _share, least=1, most=1024),
             start_codes=fields.items("start_codes", _code_pair, least=1, most=65536),
             sampling=fields.nested("sampling", Sampling.read),
             graphs=fields.nested("graphs", _graphs),
@@ -246,6 +249,10 @@ def _timestamp(value: object, where: str) -> str:
     return text
 
 
+def _share(value: object, where: str) -> float:
+    return Fields({"share": value}, where).number("share", 0.0, 1.0)
+
+
 def _code_pair(value: object, where: str) -> tuple[int, int]:
     codes = Fields({"pair": value}, where).items(
         "pair", lambda v, at: read_integer(v, at, 0, MAX_CODEBOOK_SIZE - 1), least=2, most=2
@@ -276,6 +283,8 @@ def _check_consistent(manifest: Manifest) -> None:
     size = manifest.codebook_size
     if manifest.styles[0] != "open" or len(set(manifest.styles)) != len(manifest.styles):
         raise BundleError("manifest.styles must start with 'open' and name no style twice: export again")
+    if len(manifest.style_shares) != len(manifest.styles) or abs(sum(manifest.style_shares) - 1) > 1e-3:
+        raise BundleError("manifest.style_shares must be one for each style and sum to 1: export again")
     for upper, lower in manifest.start_codes:
         if upper >= size.upper or lower >= size.lower:
             raise BundleError(

@@ -41,6 +41,11 @@ __all__ = ["FLOOR", "MotionChunk", "Session", "SessionOptions", "Snapshot", "ste
 Float32Array = NDArray[np.float32]
 MusicFeatures = NDArray[np.floating[Any]]
 
+OPEN = 0
+"""Number of the style that asks for none."""
+OWN_STYLE_S = 30.0
+"""How long a dancer of whom no style is asked keeps to one of its own, on average."""
+
 
 @dataclass(frozen=True)
 class SessionOptions:
@@ -75,6 +80,7 @@ class Snapshot:
     gpt_state: Arrays
     decoder_state: Arrays
     recent_codes: tuple[tuple[int, int], ...]
+    own_style: int | None
     generator: GeneratorState
     body: BodyMemory
     options: SessionOptions
@@ -116,6 +122,7 @@ class Session:
         self._seed = seed
         self._token = 0
         self._recent_codes: tuple[tuple[int, int], ...] = ()
+        self._own_style: int | None = None
         self._decoder_state: Any = backend.initial_state("decoder_step")
         self._gpt_state: Any = None
         self._beginning = self._cut = False
@@ -202,6 +209,7 @@ class Session:
             upper_code=self._codes[0],
             lower_code=self._codes[1],
             recent_codes=self._recent_codes,
+            own_style=self._own_style,
             gpt_state=self._backend.read_state("gpt_step", self._gpt_state),
             decoder_state=self._backend.read_state("decoder_step", self._decoder_state),
             generator=generator_state(self._generator),
@@ -217,6 +225,7 @@ class Session:
         self._beginning, self._cut, self._seed = snapshot.beginning, snapshot.cut, snapshot.seed
         self._codes = (snapshot.upper_code, snapshot.lower_code)
         self._recent_codes = snapshot.recent_codes
+        self._own_style = snapshot.own_style
         self._gpt_state = self._backend.write_state("gpt_step", snapshot.gpt_state)
         self._decoder_state = self._backend.write_state("decoder_step", snapshot.decoder_state)
         self._generator = restore_generator(snapshot.generator)
@@ -237,6 +246,7 @@ class Session:
         self._beginning = True
         self._cut = False
         self._codes = (0, 0)
+        self._own_style = None
         self._gpt_state = self._backend.initial_state("gpt_step")
         self._memory = self._body.at_home(self._memory)
 
@@ -245,6 +255,22 @@ class Session:
         if options.style not in styles:
             raise ConfigError(f"unknown style {options.style!r}; this bundle has {', '.join(styles)}")
         return options
+
+    def _draw_style(self) -> int:
+        """Return the number of the style to dance now: the one asked for, or one of its own.
+
+        Own ones are drawn as often as the manifest says, anew at random so that one lasts `OWN_STYLE_S`.
+        """
+        asked = self._manifest.styles.index(self._options.style)
+        shares = self._manifest.style_shares
+        if asked != OPEN or shares[OPEN] == 1.0:
+            self._own_style = None
+            return asked
+        changes = self._generator.random() * OWN_STYLE_S * self._manifest.token_rate_hz < 1.0
+        if self._own_style is None or changes:
+            ends = np.cumsum(shares)
+            self._own_style = int(np.searchsorted(ends, self._generator.random() * ends[-1], "right"))
+        return self._own_style
 
     def _draw_first(self) -> None:
         """Begin with one of the start codes, which take no music."""
@@ -355,7 +381,7 @@ def _gpt_inputs(sessions: Sequence[Session], music_token: MusicFeatures | None) 
     if music_token is None or music_token.size != width:
         got = None if music_token is None else music_token.shape
         raise ValueError(f"music token is {got}; expected ({manifest.frames_per_token}, F)")
-    styles = [manifest.styles.index(session.options.style) for session in sessions]
+    styles = [OPEN if session._beginning else session._draw_style() for session in sessions]
     music = np.broadcast_to(music_token.reshape(1, width), (len(sessions), width))
     return {"music": music, "style": np.array(styles)} | _codes(sessions)
 

@@ -75,6 +75,7 @@ def describe(
         features=features.to_dict(),
         codebook_size=CodebookSize(upper.config.codebook_size, lower.config.codebook_size),
         styles=checkpoint.styles,
+        style_shares=checkpoint.style_shares,
         start_codes=checkpoint.start_codes,
         sampling=Sampling(float(sampling["temperature"]), int(sampling["top_k"]), float(sampling["top_p"])),
         graphs=dict(graphs),

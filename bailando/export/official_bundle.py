@@ -327,6 +327,7 @@ def _manifest(
         features=spec.to_dict(),
         codebook_size=CodebookSize(vqvae.upper.config.codebook_size, vqvae.lower.config.codebook_size),
         styles=("open",),
+        style_shares=(1.0,),
         start_codes=((int(run.upper_start[0]), int(run.lower_start[0])),),
         sampling=Sampling(0.0, 0, 1.0),
         graphs={

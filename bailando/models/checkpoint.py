@@ -23,9 +23,9 @@ from bailando.models.residual import PoseResidual, PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 
 FORMAT = "bailando-dancer"
-VERSION = 2
-READABLE_VERSIONS = (1, VERSION)
-"""Version 1 has no residual codes."""
+VERSION = 3
+READABLE_VERSIONS = (1, 2, VERSION)
+"""Version 1 has no residual codes, version 2 no shares of styles."""
 MAX_BYTES = 4 << 30
 _MODELS = ("upper_vqvae", "lower_vqvae", "gpt")
 _RESIDUAL = "residual"
@@ -62,6 +62,8 @@ class DancerCheckpoint:
         ``to_dict()`` of the feature definition and of the skeleton the poses are of.
     styles
         Names of the styles, ``open`` first.
+    style_shares
+        How often each is danced when none is asked for, summing to 1; by default it is left ``open``.
     start_codes
         Code pairs (upper, lower) a dance may start from.
     provenance
@@ -84,6 +86,7 @@ class DancerCheckpoint:
         default_factory=lambda: {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
     )
     residual: PoseResidual | None = None
+    style_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if set(self.sampling) != _SAMPLING:
@@ -93,6 +96,10 @@ class DancerCheckpoint:
         embedded = self.gpt.config.styles
         if len(self.styles) != max(embedded, 1):
             raise InputError(f"{len(self.styles)} styles named, the model has {embedded}; name each one")
+        if not self.style_shares:
+            object.__setattr__(self, "style_shares", (1.0,) + (0.0,) * (len(self.styles) - 1))
+        if len(self.style_shares) != len(self.styles) or not _is_distribution(self.style_shares):
+            raise InputError(f"style_shares {self.style_shares} are no shares of {len(self.styles)} styles")
         sizes = self.upper_vqvae.config.codebook_size, self.lower_vqvae.config.codebook_size
         if sizes != (self.gpt.config.codebook_size,) * 2:
             raise InputError(
@@ -118,6 +125,7 @@ def save_checkpoint(path: str | Path, checkpoint: DancerCheckpoint) -> None:
         | {"features": dict(checkpoint.features), "skeleton": dict(checkpoint.skeleton)},
         "state": {name: _cpu_state(model) for name, model in models.items()},
         "styles": list(checkpoint.styles),
+        "style_shares": list(checkpoint.style_shares),
         "start_codes": [list(pair) for pair in checkpoint.start_codes],
         "data": [dict(source) for source in checkpoint.provenance.data],
         "name": checkpoint.provenance.name,
@@ -194,6 +202,7 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
         features=configs["features"],
         skeleton=configs["skeleton"],
         styles=tuple(content["styles"]),
+        style_shares=tuple(float(share) for share in content.get("style_shares", ())),
         start_codes=_pairs(content["start_codes"]),
         provenance=Provenance(
             content["name"], content["description"], content["licence"], tuple(content["data"])
@@ -201,6 +210,10 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
         sampling=content["sampling"],
         residual=residual,
     )
+
+
+def _is_distribution(shares: Sequence[float]) -> bool:
+    return all(share >= 0 for share in shares) and abs(sum(shares) - 1) < 1e-3
 
 
 def _pairs(values: Sequence[Sequence[int]]) -> tuple[tuple[int, int], ...]:

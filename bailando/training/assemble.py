@@ -57,6 +57,7 @@ def assemble(
         features=dataset.index["features"],
         skeleton=dataset.index["skeleton"],
         styles=dataset.styles,
+        style_shares=style_shares(dataset),
         start_codes=start_codes(dataset, upper, lower),
         provenance=provenance(dataset, config, name),
         residual=load_residual(config, dataset, run_folder, (upper, lower)),
@@ -72,6 +73,15 @@ def _gpt_weights(run_folder: Path) -> dict[str, torch.Tensor]:
     except InputError:
         return load_weights(run_folder, gpt_stage.NAME)
     return {name.removeprefix("gpt."): value for name, value in weights.items() if name.startswith("gpt.")}
+
+
+def style_shares(dataset: Dataset) -> tuple[float, ...]:
+    """Return the share of each style in the training motion, in the order of the styles, summing to 1."""
+    frames = dict.fromkeys(dataset.styles, 0)
+    for segment in dataset.of("train"):
+        frames[segment.style] += segment.frames
+    whole = sum(frames.values())
+    return tuple(count / whole for count in frames.values())
 
 
 @torch.no_grad()

@@ -109,6 +109,7 @@ def manifest_dict(files: dict[str, bytes]) -> dict[str, Any]:
         "features": {},
         "codebook_size": {"upper": CODES, "lower": CODES},
         "styles": ["open", "salsa"],
+        "style_shares": [1.0, 0.0],
         "start_codes": [[0, 1]],
         "sampling": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
         "graphs": {"gpt_step": gpt, "decoder_step": decoder},

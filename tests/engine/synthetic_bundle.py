@@ -16,6 +16,7 @@ from bailando.music.features import FeatureSpec
 
 CODES, FRAMES, UPPER, LOWER = 16, 8, 90, 62
 STYLES = ("open", "salsa", "waltz")
+STYLE_SHARES = (0.2, 0.3, 0.5)
 START_CODES = ((3, 5), (7, 1), (2, 2))
 WIDTH = FRAMES * FeatureSpec().frame_dim
 _F, _I = TensorProto.FLOAT, TensorProto.INT64
@@ -151,6 +152,7 @@ def manifest_dict(graph_files: dict[str, bytes]) -> dict[str, Any]:
         "features": FeatureSpec().to_dict(),
         "codebook_size": {"upper": CODES, "lower": CODES},
         "styles": list(STYLES),
+        "style_shares": list(STYLE_SHARES),
         "start_codes": [list(pair) for pair in START_CODES],
         "sampling": {"temperature": 1.0, "top_k": 0, "top_p": 1.0},
         "graphs": _graphs(),

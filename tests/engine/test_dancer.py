@@ -15,6 +15,7 @@ from bailando.motion.grounding import BodyState
 from bailando.motion.kinematics import forward_kinematics
 from tests.engine.synthetic_bundle import (
     START_CODES,
+    STYLE_SHARES,
     WIDTH,
     decoder_step_model,
     gpt_step_model,
@@ -86,9 +87,51 @@ def test_other_music_gives_another_dance(dancer: Dancer) -> None:
 def test_style_changes_the_dance(dancer: Dancer) -> None:
     codes = [
         [c.upper_code for c in dance(dancer.session(style=style, temperature=0.0))]
-        for style in ("open", "salsa")
+        for style in ("waltz", "salsa")
     ]
     assert codes[0] != codes[1]
+
+
+def own_styles(session: Session, tokens: int) -> list[int | None]:
+    dance(session, 1)
+    styles = []
+    for token in range(1, 1 + tokens):
+        session.step(music(token % TOKENS))
+        styles.append(session.snapshot().own_style)
+    return styles
+
+
+def test_a_style_of_its_own_is_drawn_as_often_as_the_manifest_says(dancer: Dancer) -> None:
+    drawn = [own_styles(dancer.session(seed=seed), 1)[0] for seed in range(400)]
+    counts = [drawn.count(style) for style in range(len(STYLE_SHARES))]
+    assert sum(counts) == 400
+    np.testing.assert_allclose(np.array(counts) / 400, STYLE_SHARES, atol=0.1)  # four deviations
+
+
+def test_a_style_of_its_own_lasts_half_a_minute_on_average(dancer: Dancer) -> None:
+    styles = np.array(own_styles(dancer.session(seed=5), 4500))  # ten minutes: 20 draws, most of another
+    assert 5 <= np.count_nonzero(np.diff(styles)) <= 25
+
+
+def test_a_style_asked_for_is_kept_and_one_left_open_again_is_drawn_anew(dancer: Dancer) -> None:
+    session = dancer.session(seed=5, style="salsa")
+    assert set(own_styles(session, 3)) == {None}
+    session.configure(style="open")
+    session.step(music(4))
+    assert session.snapshot().own_style is not None
+    session.configure(style="salsa")
+    session.step(music(5))
+    assert session.snapshot().own_style is None
+
+
+def test_the_style_of_its_own_is_what_the_network_is_told(tmp_path: Path) -> None:
+    dances = []
+    for style, shares in (("open", [0.0, 0.0, 1.0]), ("waltz", [1.0, 0.0, 0.0]), ("open", [1.0, 0.0, 0.0])):
+        folder = write_synthetic_bundle(tmp_path / f"{style}{shares[0]}", style_shares=shares)
+        dances.append(dance(Dancer.open(folder).session(style=style, temperature=0.0)))
+    codes = [[chunk.upper_code for chunk in chunks] for chunks in dances]
+    assert codes[0] == codes[1]
+    assert codes[2] != codes[1]
 
 
 def test_second_session_does_not_disturb_the_first(dancer: Dancer) -> None:
@@ -116,7 +159,7 @@ def test_restored_snapshot_repeats_the_dance(dancer: Dancer, at: int) -> None:
 
 
 def test_options_change_at_the_next_token(dancer: Dancer) -> None:
-    session = dancer.session(seed=3, temperature=0.0)
+    session = dancer.session(seed=3, style="waltz", temperature=0.0)
     dance(session, 4)
     snapshot = session.snapshot()
     plain = [c.upper_code for c in dance(session)]

@@ -63,6 +63,7 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
         features=features.to_dict(),
         skeleton=Skeleton.default().to_dict(),
         styles=("open", "salsa"),
+        style_shares=(0.25, 0.75),
         start_codes=((1, 2), (3, 4)),
         provenance=Provenance(
             "small", "for tests", "MIT", ({"name": "noise", "licence": "CC0-1.0", "credit": "a generator"},)

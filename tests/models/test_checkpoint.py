@@ -32,7 +32,7 @@ def test_checkpoint_reads_back_equal(saved: Path) -> None:
     assert after.upper_vqvae.config == before.upper_vqvae.config
     for name, tensor in before.gpt.state_dict().items():
         assert torch.equal(after.gpt.state_dict()[name], tensor), name
-    for name in ("features", "skeleton", "styles", "start_codes", "sampling", "provenance"):
+    for name in ("features", "skeleton", "styles", "style_shares", "start_codes", "sampling", "provenance"):
         assert getattr(after, name) == getattr(before, name), name
     assert not after.gpt.training
     assert [p.name for p in saved.parent.iterdir()] == ["dancer.pt"]
@@ -51,6 +51,14 @@ def test_a_dancer_of_version_1_has_no_residual_codes(saved: Path) -> None:
     content = torch.load(saved, weights_only=True)
     configs = {name: value for name, value in content["configs"].items() if name != "residual"}
     assert load_checkpoint(altered(saved, version=1, configs=configs)).residual is None
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_older_dancer_leaves_its_style_open(saved: Path, version: int) -> None:
+    content = torch.load(saved, weights_only=True)
+    del content["style_shares"]
+    torch.save(content | {"version": version}, saved)
+    assert load_checkpoint(saved).style_shares == (1.0, 0.0)
 
 
 class _Attack:
@@ -91,9 +99,12 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "no dancer checkpoint"),
-        ({"version": 3}, "has version 3, expected 2"),
+        ({"version": 4}, "has version 4, expected 3"),
         ({"styles": ["salsa", "open"]}, "'open' first"),
         ({"styles": ["open"]}, "1 styles named, the model has 2"),
+        ({"style_shares": [0.5, 0.2]}, "no shares of 2 styles"),
+        ({"style_shares": [1.0]}, "no shares of 2 styles"),
+        ({"style_shares": [1.5, -0.5]}, "no shares of 2 styles"),
         ({"start_codes": []}, "start_codes are missing"),
         ({"start_codes": [[0, 99]]}, "outside codebooks of 16"),
         ({"sampling": {"temperature": 1.0}}, "sampling has keys"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,4 +54,18 @@ def coded(data_folder: Path, tiny_config: TrainConfig) -> tuple[Dataset, PoseVQV
     generator = torch.Generator().manual_seed(1)
     for model in (upper, lower):
         model.codebook.vectors.copy_(0.05 * torch.randn(model.codebook.vectors.shape, generator=generator))
+    return dataset, upper, lower
+
+
+@pytest.fixture
+def coded_styles(
+    coded: tuple[Dataset, PoseVQVAE, PoseVQVAE],
+) -> tuple[Dataset, PoseVQVAE, PoseVQVAE]:
+    """The same with two styles, taken in turn by its segments."""
+    dataset, upper, lower = coded
+    dataset.index["styles"] = ["open", "high", "low"]
+    dataset.segments = tuple(
+        replace(segment, style=dataset.styles[1 + number % 2])
+        for number, segment in enumerate(dataset.segments)
+    )
     return dataset, upper, lower
