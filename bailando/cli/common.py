@@ -103,7 +103,9 @@ def add_dance_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
         "--model", metavar="BUNDLE", help="folder or .zip by bailando-export; default: shipped"
     )
     group.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same dance (default 0)")
-    group.add_argument("--style", default="open", metavar="NAME", help="style of the bundle (default open)")
+    group.add_argument(
+        "--style", default="open", metavar="NAME", help="style of the bundle (default open: its own choice)"
+    )
     group.add_argument("--temperature", type=float, metavar="T", help="0 the likeliest dance, 1 as trained")
     group.add_argument("--energy", type=float, default=1.0, metavar="E", help="movements 0 to 2 (default 1)")
     add_backend_option(group)

@@ -169,6 +169,7 @@ def _target_lines(bundle: Bundle) -> list[str]:
 def bundle_lines(bundle: Bundle) -> list[str]:
     """Return what `inspect` prints of a bundle."""
     m = bundle.manifest
+    styles = ", ".join(f"{name} {share:.0%}" for name, share in zip(m.styles, m.style_shares, strict=True))
     lines = [
         f"{m.name}: {m.description}",
         f"  schema {m.schema_version}, made {m.created} by bailando {m.bailando_version}",
@@ -177,7 +178,8 @@ def bundle_lines(bundle: Bundle) -> list[str]:
         f"{m.lookahead_tokens} tokens, music lead {m.music_lead_tokens}",
         f"  pose {m.pose.representation}: {m.pose.upper_channels} upper + {m.pose.lower_channels} lower "
         f"channels; codebooks {m.codebook_size.upper} + {m.codebook_size.lower}",
-        f"  styles: {', '.join(m.styles)}; {len(m.start_codes)} start code pairs; sampling temperature "
+        f"  styles, and how often each is its own choice: {styles}",
+        f"  {len(m.start_codes)} start code pairs; sampling temperature "
         f"{m.sampling.temperature}, top_k {m.sampling.top_k}, top_p {m.sampling.top_p}",
     ]
     for name, graph in m.graphs.items():

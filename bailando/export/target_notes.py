@@ -67,7 +67,8 @@ def _chain(manifest: Manifest) -> list[str]:
         steps.append("- Compute `music` as bailando does: this bundle has no graph for it.")
     steps += [
         f"- Token 0 is the start pair of codes, {pair[0]} and {pair[1]}, without music: decode it first.",
-        "- Run `gpt_step` on `music`, the codes of the token before and a style (0: none).",
+        "- Run `gpt_step` on `music`, the codes of the token before and a style (0: none; a dancer of "
+        "its own choice draws one from `style_shares`, another every 30 s on average).",
         f"- Draw each half's code from its logits (temperature {sampling.temperature}, top_k "
         f"{sampling.top_k}, top_p {sampling.top_p}; temperature 0 is the largest).",
         f"- Run `decoder_step` on the codes: {frames} frames of both halves, "
