@@ -77,8 +77,8 @@ class ActorCriticStageConfig:
     restraint
         With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
     dearest
-        With ``expected``: how dear a code can become, nats, that is danced oftener than in the data of its
-        style, and how cheap one danced less often (`code_usage`); 0: codes have no prices.
+        With ``expected``: how dear a code can become, nats, that is danced oftener than in the data, and how
+        cheap one danced less often (`code_usage`); 0: codes have no prices.
     seams
         With ``expected``: what each metre costs that the pelvis has to jump from the last code to the next
         one, nats (`code_seams`).

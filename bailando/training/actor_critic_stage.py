@@ -224,9 +224,7 @@ class ActorCriticStage:
         if self.jumps is not None:
             before = rollout.codes.lower[:, :-2]
             best = torch.stack((best[0], best[1] - self.config.seams * self.jumps[before]))
-        if self.prices is None:
-            return torch.log_softmax(best, dim=-1)
-        return self.prices.charge(best, rollout.music.style)
+        return torch.log_softmax(best, dim=-1) if self.prices is None else self.prices.charge(best)
 
     def _actor_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
         """Return the cross-entropy times the advantage (equation 10), or the clipped surrogate of it."""
@@ -252,7 +250,7 @@ class ActorCriticStage:
         if self.last_codes is not None:
             self.last_codes.codes.copy_(torch.stack([half[:, -1] for half in rollout.codes], dim=1))
         if self.prices is not None:
-            self.prices.follow(self._best_policy(rollout), rollout.music.style)
+            self.prices.follow(self._best_policy(rollout))
         order = torch.randperm(count, generator=generator).to(self.device)
         # All processes dance alike, so advantages are standardised over the whole; each learns its share.
         return [rollout.part(my_share(rows)) for rows in order.chunk(stage.minibatches)]

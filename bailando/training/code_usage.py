@@ -5,9 +5,6 @@ that dances on its own falls into slow ones. Here each code has a price in nats,
 danced oftener than in the data and falls while it is danced less often: the multiplier of the constraint that
 the usage of codes, over all beat phases, is the data's (dual ascent; Boyd and Vandenberghe, Convex
 Optimization, 2004, chapter 5). What music decides then is when a code is danced, not whether.
-
-Each style has prices of its own: were dances held to the usage of all of the data together, each would
-become a mixture of all styles, and all dances alike.
 """
 
 from __future__ import annotations
@@ -22,25 +19,23 @@ from bailando.training.representation import half_poses
 
 # Rarer codes, of the data or of the dance, count as this often, so that every price is finite.
 _LEAST_SHARE = 1e-4
-# As many codes of the whole data count with those of each style: some have a minute of motion.
-_SHARED_CODES = 512
 # Nats that a price moves per rollout for a usage that is off by a factor of e.
 _RATE = 0.2
 
 
 class CodePrices(nn.Module):
-    """The price of each code of both halves in each style.
+    """The price of each code of both halves.
 
     Parameters
     ----------
-    usage : Tensor, ``[S, 2, K]``
-        Share of each code in the data of each style; see `code_usage`.
+    usage : Tensor, ``[2, K]``
+        Share of each code in the data; see `code_usage`.
     dearest
         Limit of the prices either way, nats.
 
     Attributes
     ----------
-    nats : Tensor, ``[S, 2, K]``
+    nats : Tensor, ``[2, K]``
         The prices.
     """
 
@@ -54,45 +49,25 @@ class CodePrices(nn.Module):
         self.register_buffer("nats", torch.zeros_like(usage))
 
     @torch.no_grad()
-    def follow(self, scores: Tensor, style: Tensor) -> None:
-        """Move the prices of the styles danced in a rollout.
-
-        Parameters
-        ----------
-        scores : Tensor, ``[2, B, T, K]``
-            Log probabilities of its choices.
-        style : Tensor, int64 ``[B]``
-            What each dance was asked for.
-        """
-        for number in sorted(set(style.tolist())):
-            danced = scores[:, style == number].exp().mean(dim=(1, 2)).clamp_min(_LEAST_SHARE)
-            self.nats[number] += _RATE * torch.log(danced / self.usage[number])
+    def follow(self, scores: Tensor) -> None:
+        """Move the prices after a rollout whose choices had log probabilities ``[2, B, T, K]``."""
+        danced = scores.exp().mean(dim=(1, 2)).clamp_min(_LEAST_SHARE)
+        self.nats += _RATE * torch.log(danced / self.usage)
         self.nats.clamp_(-self.dearest, self.dearest)
 
-    def charge(self, scores: Tensor, style: Tensor) -> Tensor:
-        """Return the log probabilities ``[2, B, T, K]`` after prices, for dances of styles ``[B]``."""
-        return torch.log_softmax(scores - self.nats[style].transpose(0, 1).unsqueeze(2), dim=-1)
+    def charge(self, scores: Tensor) -> Tensor:
+        """Return the log probabilities ``[2, B, T, K]`` after prices."""
+        return torch.log_softmax(scores - self.nats[:, None, None], dim=-1)
 
 
 @torch.no_grad()
 def code_usage(dataset: Dataset, upper: PoseVQVAE, lower: PoseVQVAE) -> Tensor:
-    """Return how often the training motion of each style has each code of both halves.
-
-    Returns
-    -------
-    Tensor, float32 ``[S, 2, K]``
-        In the order of the data set's styles, summing to 1 over K. That of no style, the first, is of all
-        motion; each other one is drawn a little towards it.
-    """
-    counts = torch.zeros(len(dataset.styles), 2, upper.config.codebook_size)
+    """Return how often the training motion has each code of both halves, ``[2, K]``, summing to 1."""
+    counts = torch.zeros(2, upper.config.codebook_size)
     for segment in dataset.of("train"):
         frames = segment.frames // upper.config.frames_per_code * upper.config.frames_per_code
-        of_style = counts[dataset.styles.index(segment.style)]
         poses = half_poses(dataset, segment, upper)
         for row, (half, pose) in enumerate(zip((upper, lower), poses, strict=True)):
             codes = half.encode(torch.from_numpy(np.array(pose[:, :frames])).to(half.mean.device))
-            of_style[row] += torch.bincount(codes.cpu().flatten(), minlength=counts.shape[-1])
-    whole = counts.sum(dim=0)
-    counts += _SHARED_CODES * whole / whole.sum(dim=1, keepdim=True)
-    counts[0] = whole
-    return counts / counts.sum(dim=-1, keepdim=True)
+            counts[row] += torch.bincount(codes.cpu().flatten(), minlength=counts.shape[1])
+    return counts / counts.sum(dim=1, keepdim=True)

@@ -13,7 +13,6 @@ from bailando.models.checkpoint import load_checkpoint
 from bailando.training.actor_critic_config import ActorCriticStageConfig, GrooveWeights
 from bailando.training.actor_critic_stage import ActorCriticStage, Rollout
 from bailando.training.assemble import start_codes
-from bailando.training.code_usage import CodePrices
 from bailando.training.code_values import code_values
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
@@ -157,26 +156,19 @@ def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices
     data_folder: Path, run_folder: Path, tiny_config: TrainConfig
 ) -> None:
     stage = stage_of(replace(tiny_config, actor_critic=PRICED), data_folder, run_folder)
+    assert stage.prices is not None
     assert stage.jumps is not None
     generator = torch.Generator().manual_seed(3)
     reference = torch.log_softmax(torch.randn(2, 3, 5, 16, generator=generator), dim=-1)
     values = torch.randn(2, 3, 5, 16, generator=generator)
-    stage.prices = CodePrices(torch.full((2, 2, 16), 1 / 16), PRICED.dearest)
-    stage.prices.nats.copy_(torch.randn(2, 2, 16, generator=generator))
-    style = torch.tensor([1, 0, 1])
+    stage.prices.nats.copy_(torch.randn(2, 16, generator=generator))
     stage.jumps = torch.rand(16, 16, generator=generator)
     lower = torch.randint(16, (3, 6), generator=generator)
     empty = torch.zeros(0)
     rollout = Rollout(
-        RolloutMusic(empty, empty, empty, style),
-        Codes(empty, lower),
-        empty,
-        reference,
-        torch.zeros(3, 5),
-        values,
+        RolloutMusic(*[empty] * 4), Codes(empty, lower), empty, reference, torch.zeros(3, 5), values
     )
-    nats = torch.stack([stage.prices.nats[number] for number in style], dim=1)[:, :, None]
-    weighed = reference.exp() ** 1.4 * (values / PRICED.kl_weight - nats).exp()
+    weighed = reference.exp() ** 1.4 * (values / PRICED.kl_weight - stage.prices.nats[:, None, None]).exp()
     weighed[1] = weighed[1] * torch.exp(-2.0 * stage.jumps[lower[:, :5]])
     wished = (weighed / weighed.sum(-1, keepdim=True))[:, :, :-1]
     torch.testing.assert_close(stage._best_policy(rollout).exp(), wished)
