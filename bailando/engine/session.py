@@ -259,13 +259,17 @@ class Session:
     def _draw_style(self) -> int:
         """Return the number of the style to dance now: the one asked for, or one of its own.
 
-        Own ones are drawn as often as the manifest says, anew at random so that one lasts `OWN_STYLE_S`.
+        Own ones are drawn as often as the manifest says, anew at random so that one lasts `OWN_STYLE_S`. At
+        temperature 0 it is the most frequent one, so that nothing is left to chance.
         """
         asked = self._manifest.styles.index(self._options.style)
         shares = self._manifest.style_shares
         if asked != OPEN or shares[OPEN] == 1.0:
             self._own_style = None
             return asked
+        if self._options.temperature == 0.0:
+            self._own_style = int(np.argmax(shares))
+            return self._own_style
         changes = self._generator.random() * OWN_STYLE_S * self._manifest.token_rate_hz < 1.0
         if self._own_style is None or changes:
             ends = np.cumsum(shares)

@@ -108,6 +108,11 @@ def test_a_style_of_its_own_is_drawn_as_often_as_the_manifest_says(dancer: Dance
     np.testing.assert_allclose(np.array(counts) / 400, STYLE_SHARES, atol=0.1)  # four deviations
 
 
+def test_the_likeliest_dance_has_the_most_frequent_style(dancer: Dancer) -> None:
+    drawn = [own_styles(dancer.session(seed=seed, temperature=0.0), 2) for seed in range(5)]
+    assert drawn == [[int(np.argmax(STYLE_SHARES))] * 2] * 5
+
+
 def test_a_style_of_its_own_lasts_half_a_minute_on_average(dancer: Dancer) -> None:
     styles = np.array(own_styles(dancer.session(seed=5), 4500))  # ten minutes: 20 draws, most of another
     assert 5 <= np.count_nonzero(np.diff(styles)) <= 25
