@@ -76,6 +76,9 @@ class ActorCriticStageConfig:
         prices; more than 1 keeps to its likely transitions, so that prices do not buy unlikely ones.
     restraint
         With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
+    hold_speed
+        With ``expected``: by how much a rollout that is faster than the data by a factor of e raises the
+        restraint, and a slower one lowers it (`restraint.Restraint`); 0: it stays.
     dearest
         With ``expected``: how dear a code can become, nats, that is danced oftener than in the data, and how
         cheap one danced less often (`code_usage`); 0: codes have no prices.
@@ -120,6 +123,7 @@ class ActorCriticStageConfig:
     kl_weight: float = 0.0
     sharpness: float = 1.0
     restraint: float = 0.0
+    hold_speed: float = 0.0
     dearest: float = 0.0
     seams: float = 0.0
     fast_beat_frames: float = 0.0
@@ -164,6 +168,7 @@ class ActorCriticStageConfig:
             "kl_weight",
             "sharpness",
             "restraint",
+            "hold_speed",
             "dearest",
             "seams",
             "fast_beat_frames",

@@ -32,6 +32,7 @@ from bailando.training.distributed import my_share
 from bailando.training.gpt_stage import new_gpt
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import pick_device
+from bailando.training.restraint import Restraint
 from bailando.training.rewards import (
     beat_reward,
     closeness,
@@ -147,6 +148,9 @@ class ActorCriticStage:
         if self.config.advantage == "expected" and self.config.dearest:
             self.prices = CodePrices(code_usage(dataset, self.upper, self.lower), self.config.dearest)
             parts["prices"] = self.prices
+        self.restraint = Restraint(self.config.restraint, self.config.hold_speed).to(self.device)
+        if self.config.hold_speed:
+            parts["restraint"] = self.restraint
         self.start_codes = torch.tensor(start_codes, device=self.device)
         self.last_codes = None
         if self.config.carry_on:
@@ -171,7 +175,7 @@ class ActorCriticStage:
 
     @property
     def model(self) -> nn.Module:
-        """The GPT (``gpt``) and, if there are any, the critic (``critic``) and codes' prices (``prices``)."""
+        """The ``gpt`` and, if there are any, ``critic``, ``prices``, ``last_codes`` and ``restraint``."""
         return self._model
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -205,6 +209,8 @@ class ActorCriticStage:
         figures["reward"] = rollout.rewards.mean()
         if self.prices is not None:
             figures["price"] = self.prices.nats.abs().mean()
+        if self.config.hold_speed:
+            figures["restraint"] = self.restraint.cost.clone()
         figures["entropy"] = -(scores.exp() * scores).nan_to_num().sum(-1).mean()
         return figures
 
@@ -249,6 +255,8 @@ class ActorCriticStage:
         rollout = self._danced(music, start, generator)
         if self.last_codes is not None:
             self.last_codes.codes.copy_(torch.stack([half[:, -1] for half in rollout.codes], dim=1))
+        if self.config.hold_speed:
+            self.restraint.follow(float(self._movement(rollout.codes).speed.mean()) / self.data_speed)
         if self.prices is not None:
             self.prices.follow(self._best_policy(rollout))
         order = torch.randperm(count, generator=generator).to(self.device)
@@ -336,7 +344,7 @@ class ActorCriticStage:
         drawn = torch.stack([half[:, 1:-1] for half in codes]).unsqueeze(-1)
         signs = chosen_beats(values.gather(-1, drawn).squeeze(-1).sum(0))
         values = torch.where(is_fast[:, None], signs, 1.0)[None, :, :, None] * values
-        values = values - self.config.restraint * speeds.mean(dim=-1)[:, None, None, :]
+        values = values - self.restraint.cost * speeds.mean(dim=-1)[:, None, None, :]
         return torch.cat((values, torch.zeros_like(values[:, :, :1])), dim=2)
 
     def evaluate(self) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,13 +88,14 @@ PRICED = replace(
     seams=2.0,
     carry_on=0.5,
 )
+HELD = replace(PRICED, hold_speed=0.1)
 
 
-@pytest.mark.parametrize("form", ["paper", "group", "expected", "priced"])
+@pytest.mark.parametrize("form", ["paper", "group", "expected", "held"])
 def test_a_resumed_stage_equals_an_uninterrupted_one_bit_for_bit(
     form: str, data_folder: Path, run_folder: Path, tiny_config: TrainConfig, tmp_path: Path
 ) -> None:
-    ours = {"group": GROUP, "expected": OURS, "priced": PRICED}
+    ours = {"group": GROUP, "expected": OURS, "held": HELD}
     config = tiny_config if form == "paper" else replace(tiny_config, actor_critic=ours[form])
     whole = Trainer(stage_of(config, data_folder, run_folder), tmp_path / "whole", 0)
     whole.run(until=12)
@@ -104,7 +106,8 @@ def test_a_resumed_stage_equals_an_uninterrupted_one_bit_for_bit(
     one, other = whole.stage.model.state_dict(), resumed.stage.model.state_dict()
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
     assert any(name.startswith("critic.") for name in one) == (form == "paper")
-    assert ("prices.nats" in one and one["prices.nats"].abs().max() > 0.0) == (form == "priced")
+    assert ("prices.nats" in one and one["prices.nats"].abs().max() > 0.0) == (form == "held")
+    assert ("restraint.cost" in one and one["restraint.cost"] != 0.0) == (form == "held")
 
 
 def test_the_published_form_changes_the_head_and_the_critic_only(
@@ -172,6 +175,28 @@ def test_the_policy_to_learn_is_the_sharpened_reference_times_values_less_prices
     weighed[1] = weighed[1] * torch.exp(-2.0 * stage.jumps[lower[:, :5]])
     wished = (weighed / weighed.sum(-1, keepdim=True))[:, :, :-1]
     torch.testing.assert_close(stage._best_policy(rollout).exp(), wished)
+
+
+@pytest.mark.parametrize("times_too_fast", [0.5, 2.0])
+def test_movement_costs_more_after_dances_faster_than_the_data(
+    times_too_fast: float, data_folder: Path, run_folder: Path, tiny_config: TrainConfig
+) -> None:
+    stage = stage_of(replace(tiny_config, actor_critic=HELD), data_folder, run_folder)
+    assert stage.speeds is not None
+    before = stage._rollout_parts(torch.Generator().manual_seed(4))
+    speed = torch.cat([stage._movement(part.codes).speed for part in before])
+    stage.restraint.cost.zero_()
+    stage.data_speed = float(speed.mean()) / times_too_fast
+    stage._rollout_parts(torch.Generator().manual_seed(5))
+    cost = float(stage.restraint.cost)
+    assert cost == pytest.approx(0.1 * math.log(times_too_fast), rel=0.3)
+    stage.restraint.cost.zero_()
+    music, codes = before[0].music, before[0].codes
+    free = stage._values(stage.speeds, music, codes)
+    stage.restraint.cost.fill_(cost)
+    held = stage._values(stage.speeds, music, codes)
+    mean_speed = stage.speeds.mean(dim=-1)[:, None, None, :]
+    torch.testing.assert_close(held[:, :, :-1], (free - cost * mean_speed)[:, :, :-1])
 
 
 def test_dances_carry_on_where_the_last_ones_ended(
