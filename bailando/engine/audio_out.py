@@ -15,13 +15,17 @@ _ROOM_S = 12.0
 _BLOCKS_PER_SECOND = 100
 _CLOSE_TIMEOUT_S = 2.0
 _REOPEN_PAUSE_NS = 2 * NS_PER_SECOND
+# After an underrun ALSA may leave PortAudio waiting for good, in a stream that is active as before and asks
+# for a block now and then.
+_WATCH_NS = NS_PER_SECOND
+_LEAST_SHARE_ASKED = 0.25
 
 
 class AudioOutput:
     """A device that plays each sample when the motion of that moment is due.
 
-    One thread calls `start`, `play` and `close`. A device that goes away is opened again every two
-    seconds; the show goes on without it.
+    One thread calls `start`, `play` and `close`. A device that goes away, or hardly asks for sound any more,
+    is opened again every two seconds; the show goes on without it.
 
     Parameters
     ----------
@@ -52,6 +56,7 @@ class AudioOutput:
         self._playback = PlaybackCallback(self._ring, sample_rate_hz, _CHANNELS)
         self._stream: Any = None
         self._try_again_ns = 0
+        self._watched = 0, 0  # callbacks, and when there were so many
         self._opener: threading.Thread | None = None
         self.reopened = 0
         self._index, self.name = find_output_device(wanted)
@@ -89,6 +94,7 @@ class AudioOutput:
                 callback=ffi.cast("PaStreamCallback *", self._playback.address),
                 userdata=ffi.cast("void *", self._playback.userdata),
             )
+            self._watched = self._playback.callbacks, now_ns()
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
             self._close_stream()
@@ -110,11 +116,24 @@ class AudioOutput:
         self._ring.write(samples)
         # What the ring had no room for is missing in front of all that follows.
         self._playback.set_base_ns(base_ns + self._ring.overruns * NS_PER_SECOND // self._rate_hz)
-        if (self._stream is None or not self._stream.active) and now_ns() >= self._try_again_ns:
+        if self._is_gone() and now_ns() >= self._try_again_ns:
             self._try_again_ns = now_ns() + _REOPEN_PAUSE_NS
             if self._opener is None or not self._opener.is_alive():
                 self._opener = threading.Thread(target=self._reopen, name="bailando-reopen", daemon=True)
                 self._opener.start()
+
+    def _is_gone(self) -> bool:
+        """Return whether the device is closed, stopped or has hardly asked for sound lately."""
+        stream = self._stream
+        if stream is None or not stream.active:
+            return True
+        callbacks, since_ns = self._watched
+        passed_ns = now_ns() - since_ns
+        if passed_ns < _WATCH_NS:
+            return False
+        asked = self._playback.callbacks - callbacks
+        self._watched = callbacks + asked, since_ns + passed_ns
+        return asked < _LEAST_SHARE_ASKED * _BLOCKS_PER_SECOND * passed_ns / NS_PER_SECOND
 
     def close(self) -> None:
         """Close the device; closing twice is harmless."""

@@ -110,3 +110,28 @@ def test_device_that_went_away_is_opened_again_aside(portaudio: FakePortAudio) -
         time.sleep(0.01)
     output.close()
     assert (output.reopened, len(portaudio.opened)) == (1, 2)
+
+
+@pytest.mark.parametrize("every", [0, 10], ids=["nothing", "a little"])
+def test_device_that_hardly_asks_any_more_is_opened_again(
+    every: int, portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As ALSA's does after an underrun: the stream is active, but its callback is hardly called."""
+    monkeypatch.setattr("bailando.engine.audio_out._WATCH_NS", 200_000_000)
+    output = AudioOutput("headphones", RATE)
+    output.start()
+    for _ in range(50):
+        output.play(np.zeros(480, np.float32), now_ns())
+        portaudio.ask(480, now_ns())
+        time.sleep(0.01)
+    assert len(portaudio.opened) == 1
+    started_s = time.monotonic()
+    turn = 0
+    while not output.reopened and time.monotonic() < started_s + 5:
+        turn += 1
+        output.play(np.zeros(480, np.float32), now_ns())
+        if every and turn % every == 0:
+            portaudio.ask(480, now_ns())
+        time.sleep(0.01)
+    output.close()
+    assert (output.reopened, len(portaudio.opened)) == (1, 2)
