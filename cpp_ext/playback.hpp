@@ -49,6 +49,7 @@ class Playback {
 
    private:
     static constexpr double kJumpSeconds = 0.1;
+    static constexpr double kBelievedSeconds = 0.5;
     static constexpr double kMaxStretch = 0.002;
     static constexpr double kSettleSeconds = 2.0;
 
@@ -60,8 +61,10 @@ class Playback {
         if (base_ns != 0) {
             const double wanted = static_cast<double>(sounds_ns - base_ns) * 1e-9 * rate_hz_;
             const double error = wanted - position();
-            // Drivers are not sure when a block will sound; only what lasts for a second is followed.
-            error_ += (error - error_) * std::min(1.0, static_cast<double>(frames) / rate_hz_);
+            // Drivers are not sure when a block will sound; only what lasts for a second is followed, and one
+            // that is wrong by a minute for a moment, after an underrun say, skips nothing.
+            const double believed = std::clamp(error, -kBelievedSeconds * rate_hz_, kBelievedSeconds * rate_hz_);
+            error_ += (believed - error_) * std::min(1.0, static_cast<double>(frames) / rate_hz_);
             if (std::abs(error_) > kJumpSeconds * rate_hz_) playing_ = false;
             if (!playing_) error_ = begin_at(error);
             error_ns_.store(static_cast<std::int64_t>(error_ / rate_hz_ * 1e9), std::memory_order_relaxed);

@@ -87,6 +87,34 @@ def test_what_should_have_sounded_is_skipped() -> None:
     assert 11_900 < playback.skipped < 12_100
 
 
+def test_a_time_that_is_wrong_for_a_block_skips_nothing() -> None:
+    playback = PlaybackCallback(filled(np.sin(np.arange(60 * RATE) * 0.01), 60 * RATE), RATE, 1)
+    card = Card(playback)
+    playback.set_base_ns(card.start_ns)
+    heard = [card.ask(480)[:, 0] for _ in range(100)]
+    before = playback.skipped
+    card.start_ns += 40 * SECOND_NS
+    heard.append(card.ask(480)[:, 0])
+    card.start_ns -= 40 * SECOND_NS
+    heard += [card.ask(480)[:, 0] for _ in range(100)]
+    assert playback.skipped == before
+    assert np.abs(np.diff(np.concatenate(heard)[100:])).max() < 0.0105
+
+
+def test_a_gap_that_stays_is_jumped_over_in_half_a_second() -> None:
+    playback = PlaybackCallback(filled(np.arange(60 * RATE) / (60 * RATE), 60 * RATE), RATE, 1)
+    card = Card(playback)
+    playback.set_base_ns(card.start_ns)
+    for _ in range(100):
+        card.ask(480)
+    before = playback.skipped
+    card.start_ns += 2 * SECOND_NS
+    for _ in range(50):
+        heard = card.ask(480)[:, 0]
+    assert 1.9 * RATE < playback.skipped - before < 2.1 * RATE
+    assert heard[0] * 60 == pytest.approx(149 * 480 / RATE + 2.0, abs=0.02)
+
+
 def test_empty_ring_is_silence_and_counted() -> None:
     playback = PlaybackCallback(filled(np.ones(100)), RATE, 1)
     card = Card(playback)
