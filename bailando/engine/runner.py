@@ -33,6 +33,7 @@ from bailando.engine.sinks.base import Sink
 from bailando.engine.sources import Samples, Source
 from bailando.engine.telemetry import Status
 from bailando.engine.timeline import Timeline
+from bailando.engine.watchdog import BackendHungError
 from bailando.errors import ConfigError
 from bailando.music.audio import StreamResampler
 
@@ -213,7 +214,9 @@ class LiveRunner:
                 with raised_priority():
                     work()
             except BaseException as error:
-                self._failure = self._failure or error
+                # A show may be over while the backend hangs; nobody waits for that token any more.
+                if not (self._stop.is_set() and isinstance(error, BackendHungError)):
+                    self._failure = self._failure or error
                 self.stop()
 
         return guarded
