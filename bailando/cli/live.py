@@ -143,7 +143,8 @@ def _status_callback(
 def _open_source(options: argparse.Namespace) -> Source:
     """Return the source asked for, not yet started."""
     if options.audio_device is not None:
-        from bailando.engine.devices import DeviceSource, forget_devices
+        from bailando.engine.devices import DeviceSource
+        from bailando.engine.portaudio import forget_devices
         from bailando.engine.reconnect import ReconnectingSource
 
         return ReconnectingSource(lambda: DeviceSource(options.audio_device), forget_devices)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
 
 from bailando._native import PlaybackCallback, SampleRing, now_ns
-from bailando.engine.devices import import_sounddevice, one_line
+from bailando.engine.portaudio import DeviceStream, portaudio
 from bailando.engine.sources import NS_PER_SECOND, Samples
 from bailando.errors import DeviceError
 
@@ -54,10 +53,11 @@ class AudioOutput:
         self._rate_hz = sample_rate_hz
         self._ring = SampleRing(int(room_s * sample_rate_hz))
         self._playback = PlaybackCallback(self._ring, sample_rate_hz, _CHANNELS)
-        self._stream: Any = None
+        self._stream: DeviceStream | None = None
         self._try_again_ns = 0
         self._watched = 0, 0  # callbacks, and when there were so many
         self._opener: threading.Thread | None = None
+        self._closing = threading.Event()
         self.reopened = 0
         self._index, self.name = find_output_device(wanted)
 
@@ -79,27 +79,21 @@ class AudioOutput:
         DeviceError
             If it does not open.
         """
-        sounddevice = import_sounddevice()
-        ffi = sounddevice._ffi
         try:
-            # The base class takes a C function, so that no interpreter runs in the audio callback.
-            self._stream = sounddevice._StreamBase(
+            self._stream = DeviceStream(
                 "output",
-                samplerate=self._rate_hz,
-                blocksize=self._rate_hz // _BLOCKS_PER_SECOND,
-                device=self._index,
-                channels=_CHANNELS,
-                dtype="float32",
-                latency="low",
-                callback=ffi.cast("PaStreamCallback *", self._playback.address),
-                userdata=ffi.cast("void *", self._playback.userdata),
+                self._playback,
+                self._index,
+                self._rate_hz,
+                _CHANNELS,
+                self._rate_hz // _BLOCKS_PER_SECOND,
             )
             self._watched = self._playback.callbacks, now_ns()
             self._stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
+        except DeviceError as error:
             self._close_stream()
             raise DeviceError(
-                f"audio output {self.name!r} does not open at {self._rate_hz} Hz ({one_line(error)}); "
+                f"audio output {self.name!r} does not open at {self._rate_hz} Hz ({error}); "
                 "choose another with --audio-out"
             ) from None
 
@@ -116,11 +110,12 @@ class AudioOutput:
         self._ring.write(samples)
         # What the ring had no room for is missing in front of all that follows.
         self._playback.set_base_ns(base_ns + self._ring.overruns * NS_PER_SECOND // self._rate_hz)
+        if self._opener is not None and self._opener.is_alive():
+            return  # the stream is its own meanwhile
         if self._is_gone() and now_ns() >= self._try_again_ns:
             self._try_again_ns = now_ns() + _REOPEN_PAUSE_NS
-            if self._opener is None or not self._opener.is_alive():
-                self._opener = threading.Thread(target=self._reopen, name="bailando-reopen", daemon=True)
-                self._opener.start()
+            self._opener = threading.Thread(target=self._reopen, name="bailando-reopen", daemon=True)
+            self._opener.start()
 
     def _is_gone(self) -> bool:
         """Return whether the device is closed, stopped or has hardly asked for sound lately."""
@@ -137,24 +132,30 @@ class AudioOutput:
 
     def close(self) -> None:
         """Close the device; closing twice is harmless."""
+        self._closing.set()
         if self._opener is not None:
             self._opener.join(_CLOSE_TIMEOUT_S)
+            if self._opener.is_alive():
+                return  # it closes what it opens
         self._close_stream()
 
     def _close_stream(self) -> None:
         if self._stream is not None:
-            self._stream.close(ignore_errors=True)
+            self._stream.close()
             self._stream = None
 
     def _reopen(self) -> None:
         """Look for the device again; on a thread of its own, for that takes its time."""
         self._close_stream()
         try:
-            self._index, self.name = find_output_device(self._wanted)
-            self.start()
+            with portaudio():  # nobody may renumber the devices in between
+                self._index, self.name = find_output_device(self._wanted)
+                self.start()
         except DeviceError:
             return
         self.reopened += 1
+        if self._closing.is_set():
+            self._close_stream()
 
 
 def find_output_device(wanted: str) -> tuple[int, str]:
@@ -165,16 +166,13 @@ def find_output_device(wanted: str) -> tuple[int, str]:
     DeviceError
         If PortAudio is missing or there is none such.
     """
-    sounddevice = import_sounddevice()
-    try:
+    with portaudio("PortAudio cannot list the audio devices") as sounddevice:
         devices = {
             index: str(entry["name"])
             for index, entry in enumerate(sounddevice.query_devices())
             if entry["max_output_channels"] > 0
         }
         default = int(sounddevice.default.device[1])
-    except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the audio devices ({one_line(error)})") from None
     if wanted.lower() == "default" and default in devices:
         return default, devices[default]
     for index, name in devices.items():

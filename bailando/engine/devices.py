@@ -1,21 +1,17 @@
-"""Sound from a device: PortAudio calls native code, which writes a lock-free ring; Python only reads.
-
-The sounddevice package is imported when a device is asked for, so that everything else works where
-PortAudio is missing.
-"""
+"""Sound from a device: PortAudio calls native code, which writes a lock-free ring; Python only reads."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bailando._native import CaptureCallback, SampleRing, now_ns
 from bailando.engine.clock import NS_PER_SECOND, SampleClock
+from bailando.engine.portaudio import DeviceStream, portaudio
 from bailando.engine.sources import SourceReport
 from bailando.errors import ConfigError, DeviceError
 
@@ -54,8 +50,7 @@ def list_input_devices() -> list[InputDevice]:
     DeviceError
         If PortAudio is missing or fails.
     """
-    sounddevice = import_sounddevice()
-    try:
+    with portaudio("PortAudio cannot list the audio devices") as sounddevice:
         apis = [api["name"] for api in sounddevice.query_hostapis()]
         default = sounddevice.default.device[0]
         return [
@@ -70,8 +65,6 @@ def list_input_devices() -> list[InputDevice]:
             for index, entry in enumerate(sounddevice.query_devices())
             if entry["max_input_channels"] > 0
         ]
-    except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio cannot list the audio devices ({one_line(error)})") from None
 
 
 def find_input_device(wanted: str, devices: list[InputDevice]) -> InputDevice:
@@ -127,7 +120,7 @@ class DeviceSource:
         self._ring = SampleRing(_RING_SECONDS * device.sample_rate_hz, min(device.channels, 2))
         self._capture = CaptureCallback(self._ring)
         self._clock = SampleClock(device.sample_rate_hz)
-        self._stream: Any = None
+        self._stream: DeviceStream | None = None
         self._started_ns = 0
         self._knows_recording_time = False
         self._latency_ns = 0
@@ -157,26 +150,20 @@ class DeviceSource:
         DeviceError
             If the device does not open or gives no sound.
         """
-        sounddevice = import_sounddevice()
-        ffi = sounddevice._ffi
         try:
-            # The base class takes a C function, so that no interpreter runs in the audio callback.
-            self._stream = sounddevice._StreamBase(
+            self._stream = DeviceStream(
                 "input",
-                samplerate=self.sample_rate_hz,
-                blocksize=self._block_frames,
-                device=self._device.index,
-                channels=self._ring.channels,
-                dtype="float32",
-                latency="low",
-                callback=ffi.cast("PaStreamCallback *", self._capture.address),
-                userdata=ffi.cast("void *", self._capture.userdata),
+                self._capture,
+                self._device.index,
+                self.sample_rate_hz,
+                self._ring.channels,
+                self._block_frames,
             )
             self._stream.start()
-        except (sounddevice.PortAudioError, ValueError) as error:
+        except DeviceError as error:
             self.close()
             raise DeviceError(
-                f"audio device {self.name!r} does not open ({one_line(error)}); "
+                f"audio device {self.name!r} does not open ({error}); "
                 "is it in use? see bailando-live --list-devices"
             ) from None
         self._started_ns = now_ns()
@@ -199,7 +186,7 @@ class DeviceSource:
                 block = self._ring.read(available)
                 return np.asarray(block.reshape(len(block), -1).mean(axis=1), dtype=np.float32)
             stalled = now_ns() - self._capture.last_arrival_ns > _STALL_NS
-            if stalled or not self._stream.active:
+            if stalled or self._stream is None or not self._stream.active:
                 raise DeviceError(
                     f"audio device {self.name!r} gives no sound any more; is it plugged in? "
                     "see bailando-live --list-devices"
@@ -218,8 +205,7 @@ class DeviceSource:
     def close(self) -> None:
         """Close the device."""
         if self._stream is not None:
-            self._stream.close(ignore_errors=True)
-            self._stream = None
+            self._stream.close()
 
     def _observe(self, stamp: Stamp) -> None:
         """Let the clock see a block: by its recording time if the driver knows it, else by its arrival."""
@@ -265,38 +251,3 @@ class DeviceSource:
 def _settled(stamps: list[Stamp]) -> bool:
     """Whether enough blocks came, for long enough, to know the device's clock."""
     return len(stamps) >= _FIRST_BLOCKS and now_ns() - stamps[0][4] > _SETTLING_NS
-
-
-def forget_devices() -> None:
-    """Let PortAudio look for devices anew; every open stream of this process ends.
-
-    Raises
-    ------
-    DeviceError
-        If PortAudio is missing or does not start again.
-    """
-    sounddevice = import_sounddevice()
-    try:
-        sounddevice._terminate()
-        sounddevice._initialize()
-    except sounddevice.PortAudioError as error:
-        raise DeviceError(f"PortAudio does not start ({one_line(error)}); try again") from None
-
-
-def import_sounddevice() -> Any:
-    """Import sounddevice, or say in one line why it does not work."""
-    try:
-        import sounddevice
-    except OSError:
-        raise DeviceError(
-            "the PortAudio library is missing; install it (Debian, Ubuntu: apt install libportaudio2) "
-            "or use --input SONG"
-        ) from None
-    except ImportError:
-        raise DeviceError("the Python package sounddevice is missing; pip install sounddevice") from None
-    return sounddevice
-
-
-def one_line(error: Exception) -> str:
-    """Return an error's text without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -33,7 +33,7 @@ from bailando.engine.sinks.base import Sink
 from bailando.engine.sources import Samples, Source
 from bailando.engine.telemetry import Status
 from bailando.engine.timeline import Timeline
-from bailando.engine.watchdog import BackendHungError
+from bailando.engine.watchdog import BackendGivenUpError
 from bailando.errors import ConfigError
 from bailando.music.audio import StreamResampler
 
@@ -213,10 +213,10 @@ class LiveRunner:
             try:
                 with raised_priority():
                     work()
+            except BackendGivenUpError:
+                pass  # the show is over
             except BaseException as error:
-                # A show may be over while the backend hangs; nobody waits for that token any more.
-                if not (self._stop.is_set() and isinstance(error, BackendHungError)):
-                    self._failure = self._failure or error
+                self._failure = self._failure or error
                 self.stop()
 
         return guarded

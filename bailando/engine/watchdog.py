@@ -33,6 +33,10 @@ class BackendHungError(Exception):
     """A call did not return in time."""
 
 
+class BackendGivenUpError(Exception):
+    """A backend hangs or fails, and nobody waits for it any more."""
+
+
 class _Worker:
     """A daemon thread that carries out one call after another."""
 
@@ -47,7 +51,10 @@ class _Worker:
         if not answer.ready.wait(patience_s):
             raise BackendHungError(f"no answer for {patience_s} s")
         if answer.error is not None:
-            raise answer.error
+            try:
+                raise answer.error
+            finally:
+                del answer  # which is part of the error's own traceback
         result: Result = answer.value
         return result
 
@@ -58,12 +65,8 @@ class _Worker:
     def _work(self) -> None:
         with raised_priority():
             while (entry := self._calls.get()) is not None:
-                work, answer = entry
-                try:
-                    answer.value = work()
-                except Exception as error:  # whatever a provider raises goes to the caller
-                    answer.error = error
-                answer.ready.set()
+                _answer(*entry)
+                del entry  # or the states of this call would be kept until the next one
 
 
 @dataclass
@@ -71,6 +74,15 @@ class _Answer:
     ready: threading.Event
     value: Any = None
     error: Exception | None = None
+
+
+def _answer(work: Callable[[], Any], answer: _Answer) -> None:
+    """Carry out a call."""
+    try:
+        answer.value = work()
+    except Exception as error:  # whatever a provider raises goes to the caller
+        answer.error = error
+    answer.ready.set()
 
 
 @dataclass(frozen=True)
@@ -98,7 +110,7 @@ class WatchedBackend:
     Attributes
     ----------
     given_up : threading.Event
-        While set, a failing backend is not started anew: its error is raised.
+        While set, a backend that hangs or fails is not started anew: BackendGivenUpError is raised.
     restarts : int
         How often the backend was started anew.
     """
@@ -162,9 +174,9 @@ class WatchedBackend:
             current = [self._current(graph, state) for state in states]
             try:
                 outputs, after = self._worker.call(partial(run, self._backend, current), self._patience_s)
-            except Exception:
+            except Exception as error:
                 if self.given_up.wait(pause_s):
-                    raise
+                    raise BackendGivenUpError from error
                 snapshots = [self._rescue(graph, state) for state in current]
                 self._restart()
                 states = [self._state_of(graph, snapshot) for snapshot in snapshots]

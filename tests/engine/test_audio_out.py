@@ -4,63 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-import types
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from bailando._native import now_ns
 from bailando.engine.audio_out import AudioOutput, find_output_device
+from bailando.engine.portaudio import forget_devices
 from bailando.errors import DeviceError
-from tests.cpp_ext.test_capture import SIGNATURE, TimeInfo
+from tests.engine.fake_portaudio import FakePortAudio
 
 pytestmark = pytest.mark.real_time
 RATE = 48000
-
-
-class FakePortAudio(types.ModuleType):
-    """The part of sounddevice that an `AudioOutput` uses; the test plays the audio thread."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self) -> None:
-        super().__init__("sounddevice")
-        self.fails = False
-        self.default = types.SimpleNamespace(device=(0, 2))
-        self._ffi = types.SimpleNamespace(cast=lambda _, value: value)
-        self.opened: list[dict[str, object]] = []
-        self.stream: types.SimpleNamespace | None = None
-
-    def query_devices(self) -> list[dict[str, object]]:
-        return [
-            {"name": "microphone", "max_output_channels": 0},
-            {"name": "headphones", "max_output_channels": 2},
-            {"name": "speakers", "max_output_channels": 8},
-        ]
-
-    def _StreamBase(self, kind: str, **options: object) -> object:  # noqa: N802  # sounddevice's name
-        if self.fails:
-            raise self.PortAudioError("Invalid sample rate [PaErrorCode -9997]")
-        self.opened.append(options | {"kind": kind})
-        self.stream = types.SimpleNamespace(
-            start=lambda: None, close=lambda ignore_errors=True: None, active=True
-        )
-        return self.stream
-
-    def ask(self, frames: int, sounds_ns: int) -> np.ndarray:
-        block = np.zeros((frames, 2), np.float32)
-        callback = SIGNATURE(self.opened[-1]["callback"])  # type: ignore[arg-type]
-        lead_s = (sounds_ns - now_ns()) / 1e9
-        callback(
-            None,
-            block.ctypes.data,
-            frames,
-            TimeInfo(0.0, 10.0, 10.0 + lead_s),
-            0,
-            self.opened[-1]["userdata"],
-        )
-        return block
 
 
 @pytest.fixture
@@ -70,13 +26,13 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     return fake
 
 
-@pytest.mark.parametrize(("wanted", "index"), [("1", 1), ("speak", 2), ("default", 2)])
+@pytest.mark.parametrize(("wanted", "index"), [("2", 2), ("speak", 0), ("default", 0)])
 def test_output_is_found_by_index_name_or_default(portaudio: FakePortAudio, wanted: str, index: int) -> None:
     assert find_output_device(wanted)[0] == index
 
 
 def test_unknown_output_lists_those_that_play(portaudio: FakePortAudio) -> None:
-    with pytest.raises(DeviceError, match="1 'headphones', 2 'speakers'"):
+    with pytest.raises(DeviceError, match="0 'speaker', 2 'headphones'"):
         find_output_device("microphone")
 
 
@@ -102,8 +58,7 @@ def test_device_that_does_not_open_is_one_line(portaudio: FakePortAudio) -> None
 def test_device_that_went_away_is_opened_again_aside(portaudio: FakePortAudio) -> None:
     output = AudioOutput("headphones", RATE)
     output.start()
-    assert portaudio.stream is not None
-    portaudio.stream.active = False
+    portaudio.stream.runs = False
     output.play(np.zeros(480, np.float32), now_ns())
     deadline_s = time.monotonic() + 5
     while not output.reopened and time.monotonic() < deadline_s:
@@ -135,3 +90,56 @@ def test_device_that_hardly_asks_any_more_is_opened_again(
         time.sleep(0.01)
     output.close()
     assert (output.reopened, len(portaudio.opened)) == (1, 2)
+
+
+def playing_until(output: AudioOutput, done: Callable[[], bool]) -> None:
+    """Play silence, of which nothing is asked, until something is so."""
+    deadline_s = time.monotonic() + 5
+    while not done() and time.monotonic() < deadline_s:
+        output.play(np.zeros(480, np.float32), now_ns())
+        time.sleep(0.01)
+    assert done()
+
+
+def test_show_goes_on_while_a_device_takes_long_to_close(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bailando.engine.audio_out._WATCH_NS", 200_000_000)
+    output = AudioOutput("headphones", RATE)
+    output.start()
+    portaudio.may_close.clear()
+    playing_until(output, lambda: portaudio.stream.freed)
+    for _ in range(20):
+        output.play(np.zeros(480, np.float32), now_ns())
+        time.sleep(0.01)
+    portaudio.may_close.set()
+    playing_until(output, lambda: output.reopened == 1)
+    output.close()
+
+
+def test_devices_looked_for_anew_by_the_input_are_opened_again(portaudio: FakePortAudio) -> None:
+    output = AudioOutput("headphones", RATE)
+    output.start()
+    forget_devices()
+    playing_until(output, lambda: output.reopened == 1)
+    output.close()
+    assert len(portaudio.streams) == 2
+
+
+def test_device_that_opens_after_the_end_is_closed(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bailando.engine.audio_out._CLOSE_TIMEOUT_S", 0.1)
+    output = AudioOutput("headphones", RATE)
+    output.start()
+    portaudio.stream.runs = False
+    portaudio.may_open.clear()
+    playing_until(output, lambda: portaudio.stream.freed)
+    begun_s = time.monotonic()
+    output.close()
+    assert time.monotonic() - begun_s < 5.0
+    portaudio.may_open.set()
+    deadline_s = time.monotonic() + 5
+    while len(portaudio.streams) < 2 or not portaudio.stream.freed:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)

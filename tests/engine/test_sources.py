@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import types
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from bailando.engine import devices
 from bailando.engine.devices import InputDevice, find_input_device, list_input_devices
 from bailando.engine.sources import FileSource
 from bailando.errors import DeviceError, InputError
+from tests.engine.fake_portaudio import FakePortAudio
 
 DEVICES = [
     InputDevice(0, "HDA Intel PCH: ALC257 Analog", "ALSA", 2, 44100, False),
@@ -110,50 +110,6 @@ def _failing_import(refuse: object) -> object:
     return importing
 
 
-class FakePortAudio(types.ModuleType):
-    """The part of sounddevice that a `DeviceSource` uses; the test plays the audio thread."""
-
-    class PortAudioError(Exception):
-        pass
-
-    def __init__(self, fails: bool = False, channels: int = 2) -> None:
-        super().__init__("sounddevice")
-        self.fails = fails
-        self.channels = min(channels, 2)
-        self.device_channels = channels
-        self.default = types.SimpleNamespace(device=(0, 0))
-        self._ffi = types.SimpleNamespace(cast=lambda _, value: value)
-        self.opened: dict[str, object] = {}
-
-    def query_hostapis(self) -> list[dict[str, object]]:
-        return [{"name": "Fake"}]
-
-    def query_devices(self) -> list[dict[str, object]]:
-        common = {"hostapi": 0, "default_samplerate": 48000.0}
-        return [
-            common | {"name": "speaker", "max_input_channels": 0},
-            common | {"name": "microphone", "max_input_channels": self.device_channels},
-        ]
-
-    def _StreamBase(self, kind: str, **options: object) -> object:  # noqa: N802  # sounddevice's name
-        if self.fails:
-            raise self.PortAudioError("Device unavailable [PaErrorCode -9985]")
-        self.opened = options | {"kind": kind}
-        return types.SimpleNamespace(
-            start=self.play_first_blocks, close=lambda ignore_errors=True: None, active=True
-        )
-
-    def play_first_blocks(self) -> None:
-        for _ in range(5):
-            self.play(np.full((480, self.channels), 0.25, np.float32))
-
-    def play(self, block: np.ndarray) -> None:
-        from tests.cpp_ext.test_capture import SIGNATURE
-
-        callback = SIGNATURE(self.opened["callback"])  # type: ignore[arg-type]
-        callback(block.ctypes.data, None, len(block), None, 0, self.opened["userdata"])
-
-
 def test_device_blocks_reach_the_reader_as_mono(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = FakePortAudio()
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
@@ -195,7 +151,7 @@ def test_mono_and_many_channels_become_one(monkeypatch: pytest.MonkeyPatch, chan
     source = devices.DeviceSource("micro")
     source.start()
     np.testing.assert_array_equal(source.read(), np.full(5 * 480, 0.25, np.float32))
-    assert fake.opened["channels"] == min(channels, 2)
+    assert fake.opened[-1]["channels"] == min(channels, 2)
     source.close()
 
 

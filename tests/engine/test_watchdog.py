@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from bailando.engine.backends import Arrays, Backend, load_backend
 from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer
-from bailando.engine.watchdog import WatchedBackend
+from bailando.engine.runner import LiveOptions, LiveRunner
+from bailando.engine.sources import FileSource
+from bailando.engine.telemetry import Status
+from bailando.engine.watchdog import BackendGivenUpError, WatchedBackend
 from tests.engine.synthetic_bundle import gpt_step_model, write_synthetic_bundle
 
 
@@ -24,6 +28,7 @@ class Saboteur:
         self._backend = backend
         self._hangs_at = hangs_at
         self._fails_at = fails_at
+        self.broken = ""
         self.calls = 0
         self.released = threading.Event()
 
@@ -32,9 +37,9 @@ class Saboteur:
 
     def step(self, graph: str, inputs: Mapping[str, Any], state: Any) -> tuple[Arrays, Any]:
         self.calls += 1
-        if self.calls == self._hangs_at:
+        if self.calls == self._hangs_at or self.broken == "hangs":
             self.released.wait(20.0)
-        if self.calls in self._fails_at:
+        if self.calls in self._fails_at or self.broken == "fails":
             raise RuntimeError("CUDA error: device lost")
         return self._backend.step(graph, inputs, state)
 
@@ -84,8 +89,33 @@ def test_new_start_that_fails_too_is_tried_again(bundle: Bundle) -> None:
 def test_run_that_ends_gives_up_on_a_failing_backend(bundle: Bundle) -> None:
     watched = WatchedBackend(Saboteur(load_backend(bundle), fails_at=(1,)), lambda: load_backend(bundle))
     watched.given_up.set()
-    with pytest.raises(RuntimeError, match="device lost"):
+    with pytest.raises(BackendGivenUpError) as caught:
         danced(watched, bundle)
+    assert "device lost" in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("fault", ["hangs", "fails"])
+@pytest.mark.parametrize("end", ["stopped", "time over"])
+def test_show_may_end_while_the_backend_is_broken(
+    bundle: Bundle, tmp_path: Path, fault: str, end: str
+) -> None:
+    song = tmp_path / "song.wav"
+    soundfile.write(song, np.random.default_rng(0).normal(0, 0.1, 2 * 44100), 44100)
+    saboteur = Saboteur(load_backend(bundle))
+    dancer = Dancer(bundle, WatchedBackend(saboteur, lambda: saboteur, patience_s=0.3))
+    options = LiveOptions(duration_s=1.5 if end == "time over" else None)
+    runner = LiveRunner(dancer, dancer.session(), FileSource(song), [], options)
+
+    def break_it(status: Status) -> None:
+        if status.time_s > 1.0 and not saboteur.broken:
+            saboteur.broken = fault
+            if end == "stopped":
+                threading.Timer(0.2, runner.stop).start()
+
+    status = runner.run(break_it, status_interval_s=0.05)
+    saboteur.released.set()
+    assert saboteur.broken
+    assert status.time_s > 1.0
 
 
 def test_snapshot_of_a_watched_session_can_be_restored(bundle: Bundle) -> None:
