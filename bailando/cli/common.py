@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from bailando import __version__
@@ -36,8 +38,18 @@ def run_command(
     arguments : sequence of str, optional
         None takes those of the process.
     """
+    code = _exit_code(prog, command, sys.argv[1:] if arguments is None else arguments)
+    portaudio = sys.modules.get("bailando.engine.portaudio")
+    if arguments is None and portaudio is not None and portaudio.is_hanging():
+        with suppress(OSError, ValueError):  # nobody may read any more
+            sys.stdout.flush()
+        os._exit(code)  # the end would wait for the device
+    return code
+
+
+def _exit_code(prog: str, command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     try:
-        return command(sys.argv[1:] if arguments is None else arguments)
+        return command(arguments)
     except BailandoError as error:
         print(f"{prog}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_code

@@ -12,7 +12,7 @@ from bailando.errors import DeviceError
 _CHANNELS = 2
 _ROOM_S = 12.0
 _BLOCKS_PER_SECOND = 100
-_CLOSE_TIMEOUT_S = 2.0
+_CLOSE_TIMEOUT_S = 1.0
 _REOPEN_PAUSE_NS = 2 * NS_PER_SECOND
 # After an underrun ALSA may leave PortAudio waiting for good, in a stream that is active as before and asks
 # for a block now and then.
@@ -80,22 +80,21 @@ class AudioOutput:
             If it does not open.
         """
         try:
-            self._stream = DeviceStream(
-                "output",
-                self._playback,
-                self._index,
-                self._rate_hz,
-                _CHANNELS,
-                self._rate_hz // _BLOCKS_PER_SECOND,
-            )
-            self._watched = self._playback.callbacks, now_ns()
-            self._stream.start()
+            self._open()
         except DeviceError as error:
             self._close_stream()
             raise DeviceError(
                 f"audio output {self.name!r} does not open at {self._rate_hz} Hz ({error}); "
                 "choose another with --audio-out"
             ) from None
+
+    def _open(self) -> None:
+        block_frames = self._rate_hz // _BLOCKS_PER_SECOND
+        self._stream = DeviceStream(
+            "output", self._playback, self._index, self._rate_hz, _CHANNELS, block_frames
+        )
+        self._watched = self._playback.callbacks, now_ns()
+        self._stream.start()
 
     def play(self, samples: Samples, base_ns: int) -> None:
         """Queue samples.
@@ -150,8 +149,9 @@ class AudioOutput:
         try:
             with portaudio():  # nobody may renumber the devices in between
                 self._index, self.name = find_output_device(self._wanted)
-                self.start()
+                self._open()
         except DeviceError:
+            self._close_stream()
             return
         self.reopened += 1
         if self._closing.is_set():

@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 
 from bailando.errors import DeviceError
 
-_CLOSE_TIMEOUT_S = 2.0
+_CLOSE_TIMEOUT_S = 1.0
 
 _lock = threading.RLock()
 _starts = 0
@@ -111,16 +111,17 @@ class DeviceStream:
             self._was_active = True
 
     def close(self) -> None:
-        """End it; closing twice is harmless. While another call hangs it is left as it is."""
-        if not _lock.acquire(timeout=_CLOSE_TIMEOUT_S):
-            return
-        try:
+        """End it; closing twice is harmless. One that hangs is waited for a second, and closed aside."""
+        closer = threading.Thread(target=self._close, name="bailando-close", daemon=True)
+        closer.start()
+        closer.join(_CLOSE_TIMEOUT_S)
+
+    def _close(self) -> None:
+        with _lock:
             if self._is_known():
                 self._stream.close(ignore_errors=True)
             self._stream = None
             self._was_active = False
-        finally:
-            _lock.release()
 
     def _is_known(self) -> bool:
         """Return whether it is open, and PortAudio was not started anew since."""
@@ -153,6 +154,13 @@ def portaudio(failure: str = "") -> Iterator[Any]:
         except (sounddevice.PortAudioError, ValueError) as error:
             text = " ".join(str(error).split()) or type(error).__name__
             raise DeviceError(f"{failure} ({text})" if failure else text) from None
+
+
+def is_hanging() -> bool:
+    """Return whether a call of PortAudio does not come back, which the end of the process would wait for."""
+    if free := _lock.acquire(timeout=_CLOSE_TIMEOUT_S):
+        _lock.release()
+    return not free
 
 
 def forget_devices() -> None:

@@ -16,7 +16,7 @@ from bailando.music.audio import StreamResampler
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 8.0
 _SILENCE_BLOCK_NS = 10_000_000
-_CLOSE_TIMEOUT_S = 2.0
+_CLOSE_TIMEOUT_S = 1.0
 
 
 class OpenSource(Protocol):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from bailando._native import CaptureCallback, SampleRing
-from bailando.engine.portaudio import DeviceStream, forget_devices
+from bailando.engine.portaudio import DeviceStream, forget_devices, is_hanging
 from bailando.errors import DeviceError
 from tests.engine.fake_portaudio import FakePortAudio
 
@@ -92,7 +92,9 @@ def test_close_does_not_wait_for_a_device_that_hangs(
     begun_s = time.monotonic()
     stream.close()
     assert time.monotonic() - begun_s < 5.0
+    assert is_hanging()
     library.may_open.set()
     opener.join(5)
     stream.close()
     assert not stream.active
+    assert not is_hanging()
