@@ -15,11 +15,11 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from bailando.engine.backend_plugin import PLUGIN_BACKEND, plugin_devices
+from bailando.engine.backend_plugin import PLUGIN_BACKEND, plugin_device, provider_name
 from bailando.engine.backends import Arrays, step_each
 from bailando.engine.bundle import Bundle
 from bailando.engine.huge_pages import in_huge_pages
-from bailando.engine.ort_state import Buffers, OrtState, side_by_side
+from bailando.engine.ort_state import HOST, Buffers, OrtState, Place, side_by_side
 from bailando.engine.specs import REQUIRED_GRAPHS, GraphSpec, TensorSpec
 from bailando.errors import BundleError, ConfigError
 
@@ -50,7 +50,7 @@ def choose_provider(name: str, available: list[str]) -> tuple[str, str]:
         If the requested provider is not part of the installed ONNX Runtime.
     """
     if name == PLUGIN_BACKEND:
-        return name, f"asked for {name}; its state stays in host memory"
+        return name, f"asked for {name}"
     if PROVIDERS[name] not in available:
         raise ConfigError(
             f"backend {name!r} needs ONNX Runtime's {PROVIDERS[name]}, which is not installed; "
@@ -76,13 +76,16 @@ class OrtBackend:
         graphs: tuple[str, ...] = REQUIRED_GRAPHS,
     ) -> None:
         self._name, self.reason = choose_provider(name, ort.get_available_providers())
-        self._device = "cpu" if self._name in ("cpu", PLUGIN_BACKEND) else "cuda"
         self._specs = {graph: bundle.manifest.graphs[graph] for graph in graphs}
         self._sessions: dict[str, ort.InferenceSession] = {}
+        self._places: dict[str, Place] = {}
         for graph, spec in self._specs.items():
             session = _open_session(graph, bundle.graph_bytes(graph), self._name, threads)
             _check_tensors(graph, session, spec)
             self._sessions[graph] = session
+            self._places[graph] = _state_place(self._name, session, spec)
+        if self._name == PLUGIN_BACKEND and any(place.is_host for place in self._places.values()):
+            self.reason += ", which keeps the state in host memory"
 
     @property
     def name(self) -> str:
@@ -116,7 +119,7 @@ class OrtBackend:
     ) -> tuple[Arrays, list[OrtState]]:
         """Run a graph on states that lie, or are put, side by side."""
         spec, session = self._specs[graph], self._sessions[graph]
-        buffers, side = side_by_side(states, self._device)
+        buffers, side = side_by_side(states)
         if side not in buffers.bound:
             buffers.bound[side] = session, _bind(session, spec, buffers, side)
         _, binding = buffers.bound[side]
@@ -137,7 +140,7 @@ class OrtBackend:
 
     def write_state(self, graph: str, arrays: Mapping[str, NDArray[Any]]) -> OrtState:
         """Make a state from host arrays, copying them."""
-        return OrtState(Buffers(self._specs[graph].state, arrays, self._device))
+        return OrtState(Buffers(self._specs[graph].state, arrays, self._places[graph]))
 
 
 def _bind(session: ort.InferenceSession, spec: GraphSpec, buffers: Buffers, side: int) -> ort.IOBinding:
@@ -167,22 +170,50 @@ def _open_session(graph: str, data: bytes, backend: str, threads: int) -> ort.In
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     if backend == PLUGIN_BACKEND:
-        options.add_provider_for_devices(plugin_devices(), {})
-    # A plugin's devices are part of the options; it must not be named again.
-    providers = None if backend == PLUGIN_BACKEND else _providers(backend)
+        options.add_provider_for_devices([plugin_device()], {})
+        providers, expected = None, provider_name()  # its device is part of the options
+    else:
+        providers, expected = _providers(backend), PROVIDERS[backend]
     try:
         with in_huge_pages():
-            session = ort.InferenceSession(data, sess_options=options, providers=providers)
+            session = ort.InferenceSession(data, options, providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated classes for a bad model
-        first_line = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise BundleError(f"graph {graph!r} does not load: {first_line}; export the bundle again") from error
-    if providers is not None and providers[0] not in session.get_providers():
-        # ONNX Runtime goes on with the CPU and says so only in its log.
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
+        if backend == "cpu":
+            raise BundleError(
+                f"graph {graph!r} does not load: {first_line[:200]}; export the bundle again"
+            ) from error
+        raise ConfigError(  # after the path of its source ONNX Runtime says the reason last
+            f"{expected} does not take graph {graph!r}: {first_line[-200:]}; check the driver, or use "
+            "--backend cpu"
+        ) from error
+    if expected not in session.get_providers():
+        # Where a library is missing ONNX Runtime goes on with the CPU and says so only in its log.
         raise ConfigError(
-            f"{providers[0]} does not load on this machine; check that CUDA and cuDNN are those that "
+            f"{expected} does not load on this machine; check that CUDA and cuDNN are those that "
             "onnxruntime-gpu needs, or use --backend cpu"
         )
     return session
+
+
+def _state_place(backend: str, session: ort.InferenceSession, spec: GraphSpec) -> Place:
+    """Return where a graph wants its state."""
+    if backend != PLUGIN_BACKEND:
+        return HOST if backend == "cpu" else Place("cuda")
+    inputs = zip(session.get_inputs(), session.get_input_memory_infos(), strict=True)
+    state = {tensor.name for tensor in spec.state}
+    places = {
+        HOST if info.name == "Cpu" else Place("gpu", info.device_id, info.device_vendor_id)
+        for tensor, info in inputs
+        if tensor.name in state
+    }
+    # A graph of which some part runs on the CPU may want some of it there.
+    place = next((place for place in places if not place.is_host), HOST)
+    try:
+        place.put(np.zeros(1, np.float32))
+    except Exception:  # ONNX Runtime's own classes: a plugin need not let others allocate its memory
+        return HOST
+    return place
 
 
 def _check_tensors(graph: str, session: ort.InferenceSession, spec: GraphSpec) -> None:

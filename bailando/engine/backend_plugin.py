@@ -1,4 +1,4 @@
-"""NVIDIA's plugin for ONNX Runtime, TensorRT for RTX: found, registered and asked for its devices.
+"""NVIDIA's plugin for ONNX Runtime, TensorRT for RTX: found, registered and asked for its device.
 
 The plugin is a package of its own (``onnxruntime-ep-nv-tensorrt-rtx``) and works with the plain
 ``onnxruntime``; its documentation is https://nvidia.github.io/TensorRT-RTX-EP-ABI/.
@@ -18,8 +18,13 @@ PLUGIN_BACKEND = "tensorrt-rtx"
 PLUGIN_MODULE = "onnxruntime_ep_nv_tensorrt_rtx"
 
 
-def plugin_devices() -> list[Any]:
-    """Return the plugin's devices (``OrtEpDevice``), registering the plugin with the process once.
+def provider_name() -> str:
+    """Return what ONNX Runtime calls the plugin, which is installed."""
+    return str(importlib.import_module(PLUGIN_MODULE).get_ep_name())
+
+
+def plugin_device() -> Any:
+    """Return the plugin's first device (``OrtEpDevice``), registering the plugin with the process once.
 
     Raises
     ------
@@ -31,11 +36,11 @@ def plugin_devices() -> list[Any]:
             f"backend {PLUGIN_BACKEND!r} needs ONNX Runtime's TensorRT RTX plugin, which is not installed; "
             "pip install 'bailando[gpu-rtx]', or use --backend cpu"
         )
-    plugin = importlib.import_module(PLUGIN_MODULE)
-    name = str(plugin.get_ep_name())
+    name = provider_name()
     if not _devices(name):
         try:
-            ort.register_execution_provider_library(name, plugin.get_library_path())
+            library = importlib.import_module(PLUGIN_MODULE).get_library_path()
+            ort.register_execution_provider_library(name, library)
         except Exception as error:  # ONNX Runtime raises a dozen unrelated classes
             reason = " ".join(str(error).split())[:200]
             raise ConfigError(
@@ -47,7 +52,7 @@ def plugin_devices() -> list[Any]:
             f"backend {PLUGIN_BACKEND!r} found no GPU that it supports (NVIDIA RTX 30 or newer); check the "
             "driver, or use --backend cpu"
         )
-    return devices
+    return devices[0]  # the plugin takes one
 
 
 def _devices(name: str) -> list[Any]:

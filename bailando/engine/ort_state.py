@@ -16,6 +16,28 @@ Arrays = dict[str, NDArray[Any]]
 Tensors = tuple[TensorSpec, ...]
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where tensors lie, as ONNX Runtime names it: by kind, number and PCI vendor (-1: by kind alone)."""
+
+    kind: str = "cpu"
+    number: int = 0
+    vendor: int = -1
+
+    def put(self, values: NDArray[Any]) -> ort.OrtValue:
+        """Return a tensor there; in host memory it may share that of the array."""
+        vendor = {} if self.vendor < 0 else {"vendor_id": self.vendor}  # since ONNX Runtime 1.23
+        return ort.OrtValue.ortvalue_from_numpy(values, self.kind, self.number, **vendor)
+
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the host's memory."""
+        return self.kind == "cpu"
+
+
+HOST = Place()
+
+
 class Buffers:
     """Two sets of tensors for the state of some sessions: a step reads one and writes the other.
 
@@ -25,7 +47,7 @@ class Buffers:
         The graph's state.
     arrays : mapping of str to ndarray
         First values, for `rows` sessions; copied.
-    device : {"cpu", "cuda"}
+    place : Place
     rows : int
         Sessions along the batch axes.
 
@@ -36,9 +58,10 @@ class Buffers:
     """
 
     def __init__(
-        self, tensors: Tensors, arrays: Mapping[str, NDArray[Any]], device: str, rows: int = 1
+        self, tensors: Tensors, arrays: Mapping[str, NDArray[Any]], place: Place, rows: int = 1
     ) -> None:
         self.rows = rows
+        self.place = place
         self.tensors = tensors
         self.bound: dict[int, tuple[ort.InferenceSession, ort.IOBinding]] = {}
         self.sides: tuple[dict[str, ort.OrtValue], dict[str, ort.OrtValue]] = ({}, {})
@@ -46,7 +69,7 @@ class Buffers:
             # ONNX Runtime may keep a reference to a host array instead of copying it.
             host = np.array(arrays[tensor.name], dtype=tensor.dtype).reshape(tensor.shape_of(rows))
             for side, values in zip(self.sides, (host, np.zeros_like(host)), strict=True):
-                side[tensor.name] = ort.OrtValue.ortvalue_from_numpy(values, device, 0)
+                side[tensor.name] = place.put(values)
 
     def read(self, side: int, row: int) -> Arrays:
         """Copy the state of one session to host arrays."""
@@ -75,7 +98,7 @@ class OrtState:
         return self.buffers.read(self.side, self.row)
 
 
-def side_by_side(states: Sequence[OrtState], device: str) -> tuple[Buffers, int]:
+def side_by_side(states: Sequence[OrtState]) -> tuple[Buffers, int]:
     """Return buffers, and the side of them, in which row n is the n-th state.
 
     Sessions that always step together find themselves so, and nothing is copied. One that stayed behind
@@ -98,7 +121,7 @@ def side_by_side(states: Sequence[OrtState], device: str) -> tuple[Buffers, int]
         tensor.name: np.concatenate([row[tensor.name] for row in rows], axis=tensor.batch_axis)
         for tensor in buffers.tensors
     }
-    return Buffers(buffers.tensors, joined, device, len(states)), 0
+    return Buffers(buffers.tensors, joined, buffers.place, len(states)), 0
 
 
 def _rows(tensor: TensorSpec, values: NDArray[Any], row: int) -> NDArray[Any]:
