@@ -92,6 +92,8 @@ class DeviceStream:
             return self._was_active
         try:
             self._was_active = self._is_known() and self._stream.active
+        except import_sounddevice().PortAudioError:
+            self._was_active = False
         finally:
             _lock.release()
         return self._was_active

@@ -41,6 +41,10 @@ def test_stream_is_active_until_it_is_closed(library: FakePortAudio) -> None:
     library.stream.runs = False
     assert not stream.active
     library.stream.runs = True
+    assert stream.active
+    library.stream.freed = True  # a host API that lost it
+    assert not stream.active
+    library.stream.freed = False
     stream.close()
     stream.close()
     assert not stream.active
