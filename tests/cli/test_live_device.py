@@ -151,7 +151,7 @@ def loudness(server: PulseServer, sink: str, seconds: float) -> float:
 
 @pytest.mark.parametrize("latency_ms", [40])
 def test_sound_that_is_played_comes_back_with_the_server(server: PulseServer, bundle_path: Path) -> None:
-    """Input and output search for their devices at once, and the input's search ends the output's stream."""
+    """Input and output lose their device at once and search for it side by side."""
     server.environment |= {"PULSE_SOURCE": "first.monitor", "PULSE_SINK": "second"}
     server.play(noise(60), "first")
     with FrameNumbers() as got:
