@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -107,11 +108,13 @@ def test_show_goes_on_while_a_device_takes_long_to_close(
     monkeypatch.setattr("bailando.engine.audio_out._WATCH_NS", 200_000_000)
     output = AudioOutput("headphones", RATE)
     output.start()
+    monkeypatch.setattr("bailando.engine.audio_out._REOPEN_PAUSE_NS", 0)
     portaudio.may_close.clear()
     playing_until(output, lambda: portaudio.stream.freed)
     for _ in range(20):
         output.play(np.zeros(480, np.float32), now_ns())
         time.sleep(0.01)
+    assert [thread.name for thread in threading.enumerate()].count("bailando-reopen") == 1
     portaudio.may_close.set()
     playing_until(output, lambda: output.reopened == 1)
     output.close()
