@@ -2,7 +2,7 @@
 
 python benchmarks/step_latency.py [--model shipped|paper|BUNDLE ...] [--backends cpu ...]
     [--precisions fp32 ...] [--tokens 2000] [--threads 1 2] [--cold] [--pause-ms 0] [--realtime]
-    [--models FOLDER] [--json FILE]
+    [--models FOLDER] [--groove 1] [--json FILE]
 
 Elapsed time. Warm: tokens one after the other. `--cold` measures each again with the processor's caches swept
 before every token, as other programs leave them. The first token after loading is told apart. With a pause
@@ -45,7 +45,12 @@ STAGES = ("features", "gpt", "decoder", "kinematics", "packets", "token")
 
 
 def measure(
-    bundle: Bundle, backend_name: str, threads: int, tokens: int, before: Callable[[], object]
+    bundle: Bundle,
+    backend_name: str,
+    threads: int,
+    tokens: int,
+    before: Callable[[], object],
+    groove: float = 1.0,
 ) -> dict[str, NDArray[np.float64]]:
     """Return milliseconds of each stage, (tokens + 1,), the first token after loading at the beginning.
 
@@ -53,7 +58,7 @@ def measure(
     """
     backend = TimedBackend(load_backend(bundle, backend_name, threads))
     dancer = Dancer(bundle, backend)
-    session, extractor = dancer.session(), FeatureExtractor(dancer.feature_spec)
+    session, extractor = dancer.session(groove=groove), FeatureExtractor(dancer.feature_spec)
     state, timeline = extractor.initial_state(), Timeline(dancer.skeleton)
     destinations = Destination("127.0.0.1", 39539), Destination("127.0.0.1", 9000)
     sinks = VmcSink(destinations[0], dancer.skeleton.offsets.astype(np.float32)), OscSink(destinations[1])
@@ -117,7 +122,7 @@ def measure_all(options: argparse.Namespace, folder: Path) -> tuple[dict[str, An
                 for condition, before in conditions(options).items():
                     name = f"{model}, {backend}, {precision}, {threads} thread(s), {condition}"
                     try:
-                        spent = measure(bundle, backend, threads, options.tokens, before)
+                        spent = measure(bundle, backend, threads, options.tokens, before, options.groove)
                     except BailandoError as error:
                         missing[backend] = str(error)
                         print(f"{backend}: {error}")
@@ -138,6 +143,7 @@ def main() -> None:
     parser.add_argument("--backends", nargs="+", default=["cpu"], choices=BACKEND_NAMES)
     parser.add_argument("--precisions", nargs="+", default=["fp32"], choices=PRECISIONS)
     parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--groove", type=float, default=1.0, help="how much the beat counts, 0 to 2")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cold", action="store_true", help="measure with swept caches too")
     parser.add_argument("--pause-ms", type=float, default=0.0, help="sleep before each token")

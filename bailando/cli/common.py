@@ -120,6 +120,9 @@ def add_dance_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     )
     group.add_argument("--temperature", type=float, metavar="T", help="0 the likeliest dance, 1 as trained")
     group.add_argument("--energy", type=float, default=1.0, metavar="E", help="movements 0 to 2 (default 1)")
+    group.add_argument(
+        "--groove", type=float, default=1.0, metavar="G", help="the beat counts 0 to 2 (default 1)"
+    )
     add_backend_option(group)
     add_body_option(group)
     return group

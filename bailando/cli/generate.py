@@ -129,6 +129,7 @@ def _motion(
         options.style,
         options.temperature,
         energy=options.energy,
+        groove=options.groove,
         refinement=body_config(options),
     )
     return generate(dancer, job.song, session, progress)

@@ -28,9 +28,9 @@ def add_dancer_options(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="each its own seed; VMC ports and /dancer/N count up",
+        help="each its own seed, --in-sync: one; VMC ports and /dancer/N count up",
     )
-    group.add_argument("--in-sync", action="store_true", help="all dance alike, from one seed")
+    group.add_argument("--in-sync", action="store_true", help=argparse.SUPPRESS)  # told with --dancers
 
 
 def delay_ms(options: argparse.Namespace) -> float:
@@ -63,6 +63,7 @@ def open_sessions(options: argparse.Namespace, dancer: Dancer) -> list[Session]:
             styles[0 if options.in_sync else number % len(styles)],
             options.temperature,
             energy=options.energy,
+            groove=options.groove,
             refinement=refinement,
             place_m=((number - (count - 1) / 2) * SPACING_M, 0.0),
             floor_radius_m=FLOOR.radius_m if count == 1 else _CROWD_RADIUS_M,

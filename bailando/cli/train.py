@@ -88,8 +88,9 @@ def train_parser() -> argparse.ArgumentParser:
     actor_critic.add_argument(
         "--music", type=Path, nargs="+", default=[], help="folders of songs to dance to, besides the data's"
     )
+    movement = _command(commands, "movement", _movement, "learn how fast codes move, for dancing on the beat")
     dancer = _command(commands, "export-checkpoint", _export, "put a run together into one dancer checkpoint")
-    for command in (everything, vqvae, root, residual, gpt, actor_critic, dancer):
+    for command in (everything, vqvae, root, residual, gpt, actor_critic, movement, dancer):
         command.add_argument("--data", type=Path, required=True, help="folder of the data set")
         command.add_argument("-o", "--output", type=Path, required=True, dest="run", help="folder of the run")
         command.add_argument("--name", default="dancer", help="name of the dancer (default: %(default)s)")
@@ -186,6 +187,12 @@ def _actor_critic(arguments: argparse.Namespace) -> None:
     train_actor_critic(_config(arguments), arguments.data, arguments.run, arguments.music)
 
 
+def _movement(arguments: argparse.Namespace) -> None:
+    from bailando.training.run import train_movement
+
+    train_movement(_config(arguments), arguments.data, arguments.run)
+
+
 def _export(arguments: argparse.Namespace) -> None:
     from bailando.training.distributed import rank
     from bailando.training.run import export_checkpoint
@@ -205,6 +212,8 @@ def _all(arguments: argparse.Namespace) -> None:
     _gpt(arguments)
     if _config(arguments).actor_critic is not None:
         _actor_critic(arguments)
+    if _config(arguments).movement is not None:
+        _movement(arguments)
     _export(arguments)
 
 

@@ -30,6 +30,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "root --preset paper --data data -o run --seed 7",
         "root --preset my.yaml --data data -o run",
     ),
+    "movement": (
+        "movement --data data -o run",
+        "movement --data data -o run --preset my.yaml",
+        "movement --data data -o run --preset my.yaml --seed 7",
+    ),
     "residual": (
         "residual --data data -o run",
         "residual --data data -o run --preset my.yaml",
@@ -41,9 +46,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "gpt --data data -o run --preset my.yaml --seed 7",
     ),
     "actor-critic": (
-        "actor-critic --data data -o run",
-        "actor-critic --data data -o run --music more_songs/",
-        "actor-critic --data data -o run --preset my.yaml --seed 7",
+        "actor-critic --preset paper --data data -o run",
+        "actor-critic --preset my.yaml --data data -o run --music more_songs/",
+        "actor-critic --preset my.yaml --data data -o run --seed 7",
     ),
     "export-checkpoint": (
         "export-checkpoint --data data -o run",

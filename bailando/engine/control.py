@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from bailando._native import now_ns
 from bailando.engine.energy import MAX_ENERGY
+from bailando.engine.groove import MAX_GROOVE
 from bailando.engine.tempo import MAX_BPM, MIN_BPM, SharedBeat
 from bailando.errors import ConfigError
 
@@ -88,6 +89,7 @@ CONTROLS: Mapping[str, Callable[[str, ControlValue], ControlValue]] = {
     "next": _nothing,
     "style": _text,
     "energy": _number(0.0, MAX_ENERGY),
+    "groove": _number(0.0, MAX_GROOVE),
     "temperature": _number(0.0, MAX_TEMPERATURE),
     "seed": _seed,
     "reset": _nothing,
@@ -98,7 +100,9 @@ CONTROLS: Mapping[str, Callable[[str, ControlValue], ControlValue]] = {
 }
 """Name of each control and what checks its value."""
 
-ONE_DANCER = frozenset({"start", "stop", "style", "energy", "temperature", "seed", "reset", "recentre"})
+ONE_DANCER = frozenset(
+    {"start", "stop", "style", "energy", "groove", "temperature", "seed", "reset", "recentre"}
+)
 """Controls that may be meant for one dancer alone."""
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from bailando.engine.backends import Backend, load_backend
 from bailando.engine.body import BODY
 from bailando.engine.bundle import Bundle
+from bailando.engine.groove import CRITIC_FILE, Groove, GrooveCritic
 from bailando.engine.manifest import Manifest
 from bailando.engine.official_pose import LOWER_CHANNELS as POSITIONS_LOWER
 from bailando.engine.official_pose import REPRESENTATION as POSITIONS
 from bailando.engine.official_pose import UPPER_CHANNELS as POSITIONS_UPPER
 from bailando.engine.session import FLOOR, MotionChunk, Session, SessionOptions, Snapshot
 from bailando.engine.watchdog import WatchedBackend
-from bailando.errors import BundleError
+from bailando.errors import BundleError, ConfigError
 from bailando.motion.grounding import BodyConfig
 from bailando.motion.pose import LOWER_CHANNELS, REPRESENTATION, UPPER_CHANNELS
 from bailando.motion.skeleton import JOINT_NAMES, Skeleton
@@ -64,6 +65,23 @@ class Dancer:
         frames = self.manifest.frames_per_token
         music = self.published_spec.dim if self.published_spec else frames * self.feature_spec.frame_dim
         _check_playable(self.manifest, self.skeleton, self.feature_spec, music)
+        self.groove = self._read_groove(bundle)
+
+    def _read_groove(self, bundle: Bundle) -> Groove | None:
+        about = self.manifest
+        if about.groove is None:
+            return None
+        if self.published_spec is not None or self.delay_tokens:
+            raise BundleError(
+                f"bundle {about.name!r} has a groove, which needs our music features and no look-ahead: "
+                "export it again"
+            )
+        channels = about.pose.upper_channels + about.pose.lower_channels
+        sizes = about.codebook_size.upper, about.codebook_size.lower
+        critic = GrooveCritic.read(
+            bundle.file_bytes(CRITIC_FILE), sizes, 2 * channels, about.frames_per_token
+        )
+        return Groove(critic, about.groove, self.feature_spec)
 
     @property
     def delay_tokens(self) -> int:
@@ -135,6 +153,7 @@ class Dancer:
         place_m: tuple[float, float] = (0.0, 0.0),
         floor_radius_m: float = FLOOR.radius_m,
         refinement: BodyConfig = BODY,
+        groove: float = 1.0,
     ) -> Session:
         """Start a dance.
 
@@ -155,12 +174,16 @@ class Dancer:
             Radius of the floor that it never leaves.
         refinement : BodyConfig
             What is put right about the feet, the floor and jitter; each part can be switched off.
+        groove : float
+            How much the beat counts, as a share of what the bundle says: 0 to 2.
 
         Raises
         ------
         ConfigError
-            If the style is unknown or a number is out of range.
+            If the style is unknown, a number is out of range, or a groove is asked of a bundle without one.
         """
+        if self.groove is None and groove != 1.0:
+            raise ConfigError(f"groove is {groove}, but this bundle has none to change: leave it out")
         recommended = self.manifest.sampling
         options = SessionOptions(
             style=style,
@@ -168,9 +191,12 @@ class Dancer:
             top_k=recommended.top_k if top_k is None else top_k,
             top_p=recommended.top_p if top_p is None else top_p,
             energy=energy,
+            groove=groove,
         )
         floor = replace(FLOOR, radius_m=floor_radius_m)
-        return Session(self.manifest, self.backend, self.skeleton, options, seed, place_m, floor, refinement)
+        return Session(
+            self.manifest, self.backend, self.skeleton, options, seed, place_m, floor, refinement, self.groove
+        )
 
 
 def _check_playable(manifest: Manifest, skeleton: Skeleton, features: FeatureSpec, music: int) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bailando.engine.fields import Fields, parse_json_object, read_integer, read_short_text
+from bailando.engine.groove import CRITIC_FILE, GrooveSpec
 from bailando.engine.specs import (
     OPTIONAL_GRAPHS,
     REQUIRED_GRAPHS,
@@ -142,6 +143,7 @@ class Manifest:
     style_shares: tuple[float, ...]
     start_codes: tuple[tuple[int, int], ...]
     sampling: Sampling
+    groove: GrooveSpec | None
     graphs: Mapping[str, GraphSpec]
     engines: tuple[EngineSpec, ...]
     validation: Mapping[str, Any]
@@ -184,6 +186,7 @@ class Manifest:
             style_shares=fields.items("style_shares", _share, least=1, most=1024),
             start_codes=fields.items("start_codes", _code_pair, least=1, most=65536),
             sampling=fields.nested("sampling", Sampling.read),
+            groove=fields.nested("groove", _groove) if "groove" in value else None,
             graphs=fields.nested("graphs", _graphs),
             engines=fields.items("engines", EngineSpec.read, most=64),
             validation=fields.mapping("validation"),
@@ -198,6 +201,8 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form; ``from_dict`` of it gives an equal manifest."""
         form: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if self.groove is None:
+            del form["groove"]
         return form | {"graphs": {name: graph.to_dict() for name, graph in self.graphs.items()}}
 
     def to_json(self) -> str:
@@ -253,6 +258,20 @@ def _share(value: object, where: str) -> float:
     return Fields({"share": value}, where).number("share", 0.0, 1.0)
 
 
+def _groove(value: object, where: str) -> GrooveSpec | None:
+    if value is None:
+        return None
+    fields = Fields(value, where)
+    groove = GrooveSpec(
+        fields.number("strength", 0.0, 1000.0),
+        fields.number("restraint", -10.0, 10.0),
+        fields.number("lead_frames", -60.0, 60.0),
+        fields.number("sure", 1e-3, 1.0),
+    )
+    fields.done()
+    return groove
+
+
 def _code_pair(value: object, where: str) -> tuple[int, int]:
     codes = Fields({"pair": value}, where).items(
         "pair", lambda v, at: read_integer(v, at, 0, MAX_CODEBOOK_SIZE - 1), least=2, most=2
@@ -292,6 +311,7 @@ def _check_consistent(manifest: Manifest) -> None:
                 "export the bundle again"
             )
     named = [graph.file for graph in manifest.graphs.values()] + [e.file for e in manifest.engines]
+    named += [CRITIC_FILE] if manifest.groove is not None else []
     if missing := sorted(set(named) - set(manifest.files)):
         raise BundleError(f"manifest.files does not list {', '.join(missing)}: export the bundle again")
     if MANIFEST_NAME in manifest.files or len(set(named)) != len(named):

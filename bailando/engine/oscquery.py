@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from bailando.engine.control import CONTROLS, MAX_DELAY_MS, MAX_TEMPERATURE, MIN_DELAY_MS
 from bailando.engine.energy import MAX_ENERGY
+from bailando.engine.groove import MAX_GROOVE
 from bailando.engine.sinks.channels import MUSIC_CHANNELS
 from bailando.engine.sinks.destination import Destination
 from bailando.engine.sinks.osc import NAMESPACE
@@ -26,6 +27,7 @@ READ, WRITE = 1, 2
 _NUMBERS_OF_POSE = 7 * len(JOINT_NAMES)
 _RANGES = {
     "energy": (0.0, MAX_ENERGY),
+    "groove": (0.0, MAX_GROOVE),
     "temperature": (0.0, MAX_TEMPERATURE),
     "delay": (MIN_DELAY_MS, MAX_DELAY_MS),
     "tempo": (0.0, 240.0),

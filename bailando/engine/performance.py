@@ -113,7 +113,7 @@ class Ensemble:
 
 def _change(session: Session, control: Control, number: int) -> None:
     """Carry out a control on one session; of one seed for all, each dancer gets its own."""
-    if control.name in ("style", "energy", "temperature"):
+    if control.name in ("style", "energy", "groove", "temperature"):
         session.configure(**{control.name: control.value})
     elif control.name == "seed":
         session.reseed(int(control.value or 0) + (number if control.dancer is None else 0))

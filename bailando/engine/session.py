@@ -22,6 +22,7 @@ from bailando.engine.body import (
     usable,
 )
 from bailando.engine.energy import EnergyState, check_energy
+from bailando.engine.groove import Groove, body_features, check_groove
 from bailando.engine.manifest import Manifest
 from bailando.engine.sampling import (
     GeneratorState,
@@ -56,9 +57,11 @@ class SessionOptions:
     top_k: int
     top_p: float
     energy: float
+    groove: float = 1.0
 
     def __post_init__(self) -> None:
         check_energy(self.energy)
+        check_groove(self.groove)
         SamplingConfig(self.temperature, self.top_k, self.top_p)
 
     @property
@@ -86,6 +89,7 @@ class Snapshot:
     options: SessionOptions
     rejected_logits: int
     rejected_poses: int
+    pose: Float32Array | None = None
 
 
 class Session:
@@ -112,6 +116,7 @@ class Session:
         place_m: tuple[float, float] = (0.0, 0.0),
         floor: FloorSteering = FLOOR,
         refinement: BodyConfig = BODY,
+        groove: Groove | None = None,
     ) -> None:
         self._manifest = manifest
         self._backend = backend
@@ -121,6 +126,8 @@ class Session:
         self._options = self._checked(options)
         self._seed = seed
         self._token = 0
+        self._groove = groove
+        self._pose: Float32Array | None = None
         self._recent_codes: tuple[tuple[int, int], ...] = ()
         self._own_style: int | None = None
         self._decoder_state: Any = backend.initial_state("decoder_step")
@@ -137,7 +144,7 @@ class Session:
 
     @property
     def options(self) -> SessionOptions:
-        """Style, sampling and energy in force."""
+        """Style, sampling, energy and groove in force."""
         return self._options
 
     def configure(self, **changes: Any) -> None:
@@ -217,6 +224,7 @@ class Session:
             options=self._options,
             rejected_logits=self.rejected_logits,
             rejected_poses=self.rejected_poses,
+            pose=self._pose,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -233,6 +241,7 @@ class Session:
         self._options = snapshot.options
         self.rejected_logits = snapshot.rejected_logits
         self.rejected_poses = snapshot.rejected_poses
+        self._pose = snapshot.pose
 
     def fork(self) -> Session:
         """Return an independent session that goes on from here alike."""
@@ -247,6 +256,7 @@ class Session:
         self._cut = False
         self._codes = (0, 0)
         self._own_style = None
+        self._pose = None
         self._gpt_state = self._backend.initial_state("gpt_step")
         self._memory = self._body.at_home(self._memory)
 
@@ -282,6 +292,15 @@ class Session:
         self._codes = starts[int(self._generator.integers(len(starts)))]
         self._beginning = False
 
+    def _on_the_beat(
+        self, row: tuple[Float32Array, Float32Array, Any], music_token: MusicFeatures | None
+    ) -> tuple[Float32Array, Float32Array, Any]:
+        """Return both logits, with what the codes are worth on the beat, and the GPT's state."""
+        if self._groove is None or self._pose is None or music_token is None or not self._options.groove:
+            return row
+        upper, lower = self._groove.worth(self._pose, music_token, self._options.groove)
+        return row[0] + upper, row[1] + lower, row[2]
+
     def _draw(self, upper_logits: Float32Array, lower_logits: Float32Array, state: Any) -> None:
         """Draw the next pair of codes from what the GPT said, or keep the old ones."""
         drawn = [
@@ -300,6 +319,8 @@ class Session:
         """Take the decoder's poses, unless they are absurd, and return what of them is danced."""
         if good := usable(upper) and usable(lower):
             self._decoder_state = state
+            if self._groove is not None:
+                self._pose = body_features(upper, lower)
         else:
             self.rejected_poses += 1
         if self._first_frame < 0:
@@ -356,7 +377,7 @@ def step_together(
         rows = zip(outputs["upper_logits"], outputs["lower_logits"], states, strict=True)
         for session, row in zip(sessions, rows, strict=True):
             if not session._beginning:
-                session._draw(*row)
+                session._draw(*session._on_the_beat(row, music_token))
     for session in sessions:
         if session._beginning:
             session._draw_first()

@@ -330,6 +330,7 @@ def _manifest(
         style_shares=(1.0,),
         start_codes=((int(run.upper_start[0]), int(run.lower_start[0])),),
         sampling=Sampling(0.0, 0, 1.0),
+        groove=None,
         graphs={
             name: graph_spec(model, f"{name}.onnx", "fp32", tuple(graphs[name].state))
             for name, model in models.items()

@@ -182,6 +182,11 @@ def bundle_lines(bundle: Bundle) -> list[str]:
         f"  {len(m.start_codes)} start code pairs; sampling temperature "
         f"{m.sampling.temperature}, top_k {m.sampling.top_k}, top_p {m.sampling.top_p}",
     ]
+    if (g := m.groove) is not None:
+        lines.append(
+            f"  groove: strength {g.strength:g}, restraint {g.restraint:g}, {g.lead_frames:g} frames early, "
+            f"whole from a confidence of {g.sure:g}"
+        )
     for name, graph in m.graphs.items():
         lines += _graph_lines(name, graph)
     lines += [

@@ -18,17 +18,19 @@ import torch
 from torch import Tensor, nn
 
 from bailando.errors import BailandoError, InputError
+from bailando.models.code_movement import CodeMovement, CodeMovementConfig
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
 from bailando.models.residual import PoseResidual, PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
 
 FORMAT = "bailando-dancer"
-VERSION = 3
-READABLE_VERSIONS = (1, 2, VERSION)
-"""Version 1 has no residual codes, version 2 no shares of styles."""
+VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, VERSION)
+"""Version 1 has no residual codes, version 2 no shares of styles, version 3 no movement of codes."""
 MAX_BYTES = 4 << 30
 _MODELS = ("upper_vqvae", "lower_vqvae", "gpt")
 _RESIDUAL = "residual"
+_MOVEMENT = "movement"
 _SAMPLING = {"temperature", "top_k", "top_p"}
 
 
@@ -72,6 +74,8 @@ class DancerCheckpoint:
         ``temperature``, ``top_k`` and ``top_p`` recommended.
     residual
         Residual codes of the VQ-VAEs, or None.
+    movement, groove
+        How fast codes move, and how much the beat counts (`bailando.engine.groove.GrooveSpec`), or None.
     """
 
     upper_vqvae: PoseVQVAE
@@ -87,6 +91,8 @@ class DancerCheckpoint:
     )
     residual: PoseResidual | None = None
     style_shares: tuple[float, ...] = ()
+    movement: CodeMovement | None = None
+    groove: Mapping[str, float] | None = None
 
     def __post_init__(self) -> None:
         if set(self.sampling) != _SAMPLING:
@@ -116,7 +122,7 @@ class DancerCheckpoint:
 def save_checkpoint(path: str | Path, checkpoint: DancerCheckpoint) -> None:
     """Write `checkpoint` to `path`, whole or not at all (a temporary file is renamed)."""
     path = Path(path)
-    models = {name: getattr(checkpoint, name) for name in (*_MODELS, _RESIDUAL)}
+    models = {name: getattr(checkpoint, name) for name in (*_MODELS, _RESIDUAL, _MOVEMENT)}
     models = {name: model for name, model in models.items() if model is not None}
     content = {
         "format": FORMAT,
@@ -132,6 +138,7 @@ def save_checkpoint(path: str | Path, checkpoint: DancerCheckpoint) -> None:
         "description": checkpoint.provenance.description,
         "licence": checkpoint.provenance.licence,
         "sampling": dict(checkpoint.sampling),
+        "groove": None if checkpoint.groove is None else dict(checkpoint.groove),
     }
     partial = path.with_name(path.name + ".partial")
     torch.save(content, partial)
@@ -195,6 +202,10 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
         sizes = PoseResidualConfig.from_dict(configs[_RESIDUAL])
         residual = PoseResidual(sizes, upper.config, lower.config)
         _load_state(residual, state[_RESIDUAL])
+    movement = None
+    if _MOVEMENT in configs:
+        movement = CodeMovement(CodeMovementConfig.from_dict(configs[_MOVEMENT]))
+        _load_state(movement, state[_MOVEMENT])
     return DancerCheckpoint(
         upper_vqvae=upper,
         lower_vqvae=lower,
@@ -209,6 +220,8 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
         ),
         sampling=content["sampling"],
         residual=residual,
+        movement=movement,
+        groove=content.get("groove"),
     )
 
 

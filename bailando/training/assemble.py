@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import torch
 
 from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint, Provenance, save_checkpoint
+from bailando.models.code_movement import CodeMovement
 from bailando.models.vqvae import PoseVQVAE
-from bailando.training import actor_critic_stage, gpt_stage
+from bailando.training import actor_critic_stage, gpt_stage, movement_stage
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.loop import load_weights
@@ -61,9 +63,22 @@ def assemble(
         start_codes=start_codes(dataset, upper, lower),
         provenance=provenance(dataset, config, name),
         residual=load_residual(config, dataset, run_folder, (upper, lower)),
+        movement=_movement(config, run_folder, (upper, lower)),
+        groove=None if config.movement is None else asdict(config.movement.beat),
     )
     save_checkpoint(output, checkpoint)
     return checkpoint
+
+
+def _movement(
+    config: TrainConfig, run_folder: Path, halves: tuple[PoseVQVAE, PoseVQVAE]
+) -> CodeMovement | None:
+    """Return what the run has learned of how fast codes move."""
+    if config.movement is None:
+        return None
+    model = CodeMovement(movement_stage.new_movement_config(*halves))
+    model.load_state_dict(load_weights(run_folder, movement_stage.NAME))
+    return model.eval()
 
 
 def _gpt_weights(run_folder: Path) -> dict[str, torch.Tensor]:

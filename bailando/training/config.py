@@ -7,6 +7,7 @@ from typing import Literal
 
 from bailando.models.presets import PRESETS
 from bailando.training.actor_critic_config import ActorCriticStageConfig
+from bailando.training.movement_config import MovementStageConfig
 from bailando.training.music_features import check_choice
 from bailando.training.optimiser_config import OptimiserConfig, require, require_schedule
 from bailando.training.residual_config import ResidualStageConfig
@@ -190,9 +191,9 @@ class TrainConfig:
     ----------
     model
         Name of the model sizes (`bailando.models.presets`).
-    vqvae, root, residual, gpt, actor_critic, prepare
-        The stages and the preparation; without `residual` or `actor_critic` that stage is left out. `root` is
-        for models with a root branch.
+    vqvae, root, residual, gpt, actor_critic, movement, prepare
+        The stages and the preparation; without `residual`, `actor_critic` or `movement` that stage is left
+        out. `root` is for models with a root branch.
     seed
         Of weights, batches and noise.
     threads
@@ -209,6 +210,7 @@ class TrainConfig:
     root: RootStageConfig | None = None
     residual: ResidualStageConfig | None = None
     actor_critic: ActorCriticStageConfig | None = None
+    movement: MovementStageConfig | None = None
     prepare: PrepareConfig = field(default_factory=PrepareConfig)
     seed: int = 0
     threads: int = 0

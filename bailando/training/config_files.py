@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from bailando.engine.groove import GrooveSpec
 from bailando.errors import ConfigError
 from bailando.training.actor_critic_config import ActorCriticStageConfig, GrooveWeights
 from bailando.training.config import (
@@ -18,6 +19,7 @@ from bailando.training.config import (
     PrepareConfig,
     TrainConfig,
 )
+from bailando.training.movement_config import MovementStageConfig
 from bailando.training.optimiser_config import OptimiserConfig
 from bailando.training.residual_config import ResidualStageConfig
 from bailando.training.root_config import RootStageConfig
@@ -33,6 +35,8 @@ _NESTED: dict[str, type[Any]] = {
     "gpt": GPTStageConfig,
     "actor_critic": ActorCriticStageConfig,
     "groove": GrooveWeights,
+    "movement": MovementStageConfig,
+    "beat": GrooveSpec,
     "optimiser": OptimiserConfig,
     "losses": VQVAELossConfig,
 }

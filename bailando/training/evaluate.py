@@ -88,6 +88,8 @@ class EvaluateOptions:
         Of the first dance (each dance has the next one) and of the random clips.
     repeats : int
         Dances to each piece of music: with few pieces the diversity of one dance each is mostly luck.
+    groove : float
+        How much the beat counts to the dancer, as a share of what its bundle says; 0: what it is without.
     """
 
     bundle: Path | None = None
@@ -101,6 +103,7 @@ class EvaluateOptions:
     max_seconds: float = 120.0
     seed: int = 0
     repeats: int = 1
+    groove: float = 1.0
 
     def __post_init__(self) -> None:
         if self.bundle is not None and self.dances is not None:
@@ -181,7 +184,7 @@ def _performances(
     for name, pieces in sets.items():
         music = pieces * options.repeats
         dances = [
-            material.dance_to(dancer, piece, options.seed + number)
+            material.dance_to(dancer, piece, options.seed + number, options.groove)
             for number, piece in enumerate(tqdm(music, desc=name, unit="", disable=not music))
         ]
         if music:
@@ -301,6 +304,7 @@ def add_evaluate_command(commands: Any) -> argparse.ArgumentParser:
         ("max_seconds", float, "of each song"),
         ("seed", int, "of the first dance, the others have the next ones, and of the random clips"),
         ("repeats", int, "dances to each piece of music"),
+        ("groove", float, "how much the beat counts, 0 to 2, as a share of what the bundle says"),
     ):
         flag, description = "--" + name.replace("_", "-"), f"{purpose} (default: %(default)s)"
         parser.add_argument(flag, type=kind, default=getattr(default, name), help=description)

@@ -188,10 +188,10 @@ def music_of_song(song: Song) -> Music:
     return Music(song.name, beat_times(song) * FRAME_RATE_HZ, frames, song=song.path)
 
 
-def dance_to(dancer: Dancer, music: Music, seed: int) -> Dance:
+def dance_to(dancer: Dancer, music: Music, seed: int, groove: float = 1.0) -> Dance:
     """Let a bundle dance."""
     style = music.style if music.style in dancer.manifest.styles else "open"
-    session = dancer.session(seed=seed, style=style)
+    session = dancer.session(seed=seed, style=style, groove=groove)
     if music.song is not None:
         rate = dancer.feature_spec.sample_rate_hz
         samples = load_mono(music.song, rate)[: int(music.frames / FRAME_RATE_HZ * rate)]

@@ -14,6 +14,7 @@ from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Trainer, load_weights
+from bailando.training.movement_stage import MovementStage
 from bailando.training.pairing import joint_speed
 from bailando.training.residual_stage import ResidualStage
 from bailando.training.rollout_music import Tracks, tracks_of_dataset, tracks_of_songs
@@ -80,6 +81,24 @@ def train_gpt(config: TrainConfig, data_folder: Path, run_folder: Path) -> Train
     return trainer
 
 
+def train_movement(config: TrainConfig, data_folder: Path, run_folder: Path) -> Trainer:
+    """Learn how fast the run's codes move, from the last checkpoint if there is one.
+
+    Raises
+    ------
+    InputError
+        If the VQ-VAEs have not been trained.
+    ConfigError
+        If the configuration has no such stage.
+    """
+    dataset = Dataset(data_folder)
+    vqvaes = load_vqvaes(config, dataset, run_folder)
+    residual = load_residual(config, dataset, run_folder, vqvaes)
+    trainer = Trainer(MovementStage(config, dataset, vqvaes, residual), run_folder, config.seed)
+    trainer.run()
+    return trainer
+
+
 def train_actor_critic(
     config: TrainConfig, data_folder: Path, run_folder: Path, music_folders: Sequence[Path] = ()
 ) -> Trainer:
@@ -98,7 +117,7 @@ def train_actor_critic(
         If the configuration has no such stage.
     """
     if config.actor_critic is None:
-        raise ConfigError("the configuration has no actor_critic section: add one or use --preset live")
+        raise ConfigError("the configuration has no actor_critic section: add one or use --preset paper")
     dataset = Dataset(data_folder)
     vqvaes = load_vqvaes(config, dataset, run_folder)
     stage = ActorCriticStage(

@@ -11,7 +11,18 @@ import pytest
 from bailando.cli import bench, completion, doctor, export, generate, live, train, umbrella
 
 LINES, COLUMNS = 50, 100
-STAGES = ("all", "prepare", "vqvae", "root", "gpt", "actor-critic", "export-checkpoint", "evaluate", "report")
+STAGES = (
+    "all",
+    "prepare",
+    "vqvae",
+    "root",
+    "gpt",
+    "actor-critic",
+    "movement",
+    "export-checkpoint",
+    "evaluate",
+    "report",
+)
 Main = Callable[[Sequence[str]], int]
 
 

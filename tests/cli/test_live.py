@@ -305,6 +305,8 @@ def test_missing_bundle(tmp_path: Path) -> None:
         (["--style", "polka"], "open, salsa, waltz"),
         (["--temperature", "-1"], "temperature"),
         (["--energy", "7"], "energy"),
+        (["--groove", "7"], "groove"),
+        (["--groove", "0.5"], "has none to change"),
         (["--delay", "1"], "delay"),
         (["--seed", "-3"], "seed"),
         (["--seed", "many"], "--help"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ STYLES = ("open", "salsa", "waltz")
 STYLE_SHARES = (0.2, 0.3, 0.5)
 START_CODES = ((3, 5), (7, 1), (2, 2))
 WIDTH = FRAMES * FeatureSpec().frame_dim
+GROOVE = {"strength": 3.0, "restraint": 0.2, "lead_frames": 2.0, "sure": 0.7}
 _F, _I = TensorProto.FLOAT, TensorProto.INT64
 
 Tensor = tuple[str, int, list[int]]
@@ -167,6 +169,29 @@ def manifest_dict(graph_files: dict[str, bytes]) -> dict[str, Any]:
     }
 
 
+def groove_arrays() -> dict[str, np.ndarray]:
+    """A critic that knows what the body does, as random as the tables."""
+    rng, features, hidden, factors = np.random.default_rng(3), 2 * (UPPER + LOWER), 6, 3
+    return {
+        "mean": rng.normal(0, 0.1, features),
+        "deviation": np.ones(features),
+        "hidden.0.weight": rng.normal(0, 0.3, (hidden, features)),
+        "hidden.0.bias": rng.normal(0, 0.3, hidden),
+        "hidden.2.weight": rng.normal(0, 0.3, (hidden, hidden)),
+        "hidden.2.bias": rng.normal(0, 0.3, hidden),
+        "factors.weight": rng.normal(0, 1, (2 * FRAMES * factors, hidden)),
+        "factors.bias": rng.normal(0, 1, 2 * FRAMES * factors),
+        "of_code": rng.normal(0, 1, (2, CODES, FRAMES)),
+        "code_factors": rng.normal(0, 1, (2, CODES, factors)),
+    }
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: value.astype(np.float16) for name, value in arrays.items()})
+    return buffer.getvalue()
+
+
 def _with_free_batch(graph: bytes) -> bytes:
     model = onnx.load_from_string(graph)
     for value in (*model.graph.input, *model.graph.output):
@@ -187,15 +212,25 @@ def write_synthetic_bundle(
     gpt_step: bytes | None = None,
     decoder_step: bytes | None = None,
     free_batch: bool = False,
+    groove: dict[str, np.ndarray] | None = None,
+    groove_spec: dict[str, float] = GROOVE,
     **changes: Any,
 ) -> Path:
-    """Write the bundle into a new folder; `changes` replace keys of its manifest."""
+    """Write the bundle into a new folder; `changes` replace keys of its manifest.
+
+    With the arrays of a `groove` it has a critic, too.
+    """
     graph_files = {
         "gpt_step.onnx": gpt_step or gpt_step_model(),
         "decoder_step.onnx": decoder_step or decoder_step_model(),
     }
+    if groove is not None:
+        graph_files["groove.npz"] = _npz(groove)
+        changes["groove"] = groove_spec
     if free_batch:
-        graph_files = {name: _with_free_batch(data) for name, data in graph_files.items()}
+        graph_files |= {
+            name: _with_free_batch(data) for name, data in graph_files.items() if name.endswith(".onnx")
+        }
         changes["graphs"] = {name: _freed(graph) for name, graph in _graphs().items()}
     folder.mkdir(parents=True)
     for name, data in graph_files.items():

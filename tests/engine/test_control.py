@@ -49,6 +49,7 @@ def codes(chunks: list[Together]) -> list[tuple[int, int]]:
         ("energy", 2.1, "from 0 to 2"),
         ("energy", float("nan"), "from 0 to 2"),
         ("energy", True, "from 0 to 2"),
+        ("groove", 2.1, "from 0 to 2"),
         ("energy", None, "from 0 to 2"),
         ("temperature", -0.1, "from 0 to 10"),
         ("seed", 1.5, "whole number"),
@@ -171,7 +172,7 @@ def test_tempo_hint_overrules_the_tracker_until_it_is_taken_back(dancer: Dancer)
 
 def test_all_controls_are_carried_out(dancer: Dancer) -> None:
     values: dict[str, ControlValue] = {
-        "style": "salsa", "energy": 1, "temperature": 1, "seed": 1, "delay": 60, "tempo": 120
+        "style": "salsa", "energy": 1, "groove": 1, "temperature": 1, "seed": 1, "delay": 60, "tempo": 120
     }  # fmt: skip
     controls: Controls = ensemble_of(dancer).controls
     ensemble = Ensemble(dancer, [dancer.session()], controls)

@@ -82,6 +82,7 @@ def taken(controls: Controls) -> list[tuple[str, object, int | None]]:
     [
         ("energy", (0.5,), ("energy", 0.5, None)),
         ("energy", (1,), ("energy", 1.0, None)),
+        ("groove", (1.5,), ("groove", 1.5, None)),
         ("style", ("salsa",), ("style", "salsa", None)),
         ("style", (1,), ("style", "salsa", None)),
         ("seed", (7.0,), ("seed", 7, None)),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bailando.engine.groove import GrooveSpec
 from bailando.engine.manifest import Manifest
 from bailando.errors import BundleError
 from tests.engine.bundle_factory import decoder_step_model, gpt_step_model, manifest_dict
@@ -30,6 +31,21 @@ def test_text_form_reads_back_equal(form: dict[str, Any]) -> None:
     manifest = Manifest.from_dict(form)
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert json.loads(manifest.to_json()) == form
+
+
+def test_a_groove_reads_back_equal_and_may_be_missing(form: dict[str, Any]) -> None:
+    assert Manifest.from_dict(form).groove is None
+    spec = {"strength": 9.0, "restraint": 0.25, "lead_frames": 2.0, "sure": 0.7}
+    entry = {"groove.npz": {"sha256": "0" * 64, "bytes": 10}}
+    grooving = form | {"groove": spec, "files": form["files"] | entry}
+    manifest = Manifest.from_dict(grooving)
+    assert manifest.groove == GrooveSpec(**spec)
+    assert json.loads(manifest.to_json()) == grooving
+    with pytest.raises(BundleError, match=r"groove\.npz"):
+        Manifest.from_dict(form | {"groove": spec})
+    for name, value in (("strength", -1.0), ("sure", 0.0), ("lead_frames", None), ("restraint", "much")):
+        with pytest.raises(BundleError, match=name):
+            Manifest.from_dict(grooving | {"groove": spec | {name: value}})
 
 
 def test_fields_arrive_as_written(form: dict[str, Any]) -> None:

@@ -66,7 +66,8 @@ def test_controls_are_writable_and_all_there() -> None:
     tree = leaves(address_tree(controls=True))
     writable = {path.rpartition("/")[2] for path, node in tree.items() if node["ACCESS"] == 2}
     assert writable == set(CONTROLS)
-    assert tree["/bailando/control/energy"]["RANGE"] == [{"MIN": 0.0, "MAX": 2.0}]
+    for name in ("energy", "groove"):
+        assert tree[f"/bailando/control/{name}"]["RANGE"] == [{"MIN": 0.0, "MAX": 2.0}]
 
 
 def test_nodes_attributes_and_host_are_served(port: int) -> None:

@@ -24,11 +24,11 @@ from bailando.engine.sources import FileSource
 from bailando.engine.watchdog import WatchedBackend
 from bailando.errors import BundleError
 from bailando.motion.grounding import BodyConfig
-from tests.engine.synthetic_bundle import WIDTH, write_synthetic_bundle
+from tests.engine.synthetic_bundle import WIDTH, groove_arrays, write_synthetic_bundle
 
 OPTIONS: tuple[dict[str, Any], ...] = (
     {"seed": 3},
-    {"seed": 4, "style": "salsa", "place_m": (2.5, 0.0)},
+    {"seed": 4, "style": "salsa", "place_m": (2.5, 0.0), "groove": 0.5},
     {"seed": 5, "style": "waltz", "energy": 0.5, "refinement": BodyConfig(smoothing=True, root_follow=False)},
 )
 MUSIC = np.random.default_rng(0).normal(0, 0.3, (24, 8, WIDTH // 8)).astype(np.float32)
@@ -63,7 +63,8 @@ class Counting:
 
 @pytest.fixture(scope="module")
 def free(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return Bundle.open(write_synthetic_bundle(tmp_path_factory.mktemp("free") / "bundle", free_batch=True))
+    folder = tmp_path_factory.mktemp("free") / "bundle"
+    return Bundle.open(write_synthetic_bundle(folder, free_batch=True, groove=groove_arrays()))
 
 
 def music(tokens: int) -> list[np.ndarray | None]:
@@ -87,7 +88,8 @@ def assert_same(one: Sequence[MotionChunk], other: Sequence[MotionChunk]) -> Non
 
 @pytest.mark.parametrize("free_batch", [True, False])
 def test_each_dances_as_it_would_alone(free_batch: bool, tmp_path: Path) -> None:
-    dancer = Dancer.open(write_synthetic_bundle(tmp_path / "b", free_batch=free_batch), backend="cpu")
+    bundle = write_synthetic_bundle(tmp_path / "b", free_batch=free_batch, groove=groove_arrays())
+    dancer = Dancer.open(bundle, backend="cpu")
     company = together(sessions_of(dancer), music(20))
     for number, options in enumerate(OPTIONS):
         session = dancer.session(**options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from bailando.models.checkpoint import DancerCheckpoint, Provenance
+from bailando.models.code_movement import CodeMovement, CodeMovementConfig
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
 from bailando.models.residual import PoseResidual, PoseResidualConfig
 from bailando.models.vqvae import PoseVQVAE, PoseVQVAEConfig
@@ -56,6 +57,9 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
             parameter += 0.1 * torch.randn_like(parameter)
         gpt.upper_head.weight *= 10
         gpt.lower_head.weight *= 10
+    movement = CodeMovement(CodeMovementConfig(CODES, 90 + 62, hidden=12, factors=4)).eval()
+    torch.nn.init.normal_(movement.factors.weight)
+    torch.nn.init.normal_(movement.of_code)
     return DancerCheckpoint(
         upper_vqvae=halves[0],
         lower_vqvae=halves[1],
@@ -70,4 +74,6 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
         ),
         sampling={"temperature": 1.0, "top_k": 0, "top_p": 1.0},
         residual=residual,
+        movement=movement,
+        groove={"strength": 5.0, "restraint": 0.25, "lead_frames": 2.0, "sure": 0.5},
     )

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper
 
 from bailando.engine.bundle import Bundle
+from bailando.engine.groove import CRITIC_FILE, GrooveCritic, GrooveSpec
 from bailando.errors import ExportError, OutputError
 from bailando.export.bundle_writer import write_bundle
 from bailando.export.exporter import DancerExport, ExportOptions, ExportResult
@@ -17,6 +19,7 @@ from bailando.export.runners import OnnxRunner
 from bailando.export.storage import store_as_float16
 from bailando.models.checkpoint import DancerCheckpoint
 from bailando.music.features import FeatureSpec
+from tests.export.factory import CODES, small_checkpoint
 
 
 def test_manifest_carries_the_checkpoints_contract(exported: ExportResult) -> None:
@@ -29,6 +32,18 @@ def test_manifest_carries_the_checkpoints_contract(exported: ExportResult) -> No
     assert (manifest.pose.upper_channels, manifest.pose.lower_channels) == (90, 62)
     assert manifest.data[0].name == "noise"
     assert set(manifest.graphs) == {"gpt_step", "decoder_step", "features_step", "encoder"}
+
+
+def test_the_bundle_brings_the_critic_and_how_much_it_counts(exported: ExportResult) -> None:
+    bundle, checkpoint = exported.bundle, small_checkpoint()
+    assert checkpoint.movement is not None
+    assert bundle.manifest.groove == GrooveSpec(strength=5.0, restraint=0.25, lead_frames=2.0, sure=0.5)
+    critic = GrooveCritic.read(bundle.file_bytes(CRITIC_FILE), (CODES, CODES), 2 * (90 + 62), 8)
+    body, weights = torch.randn(2 * (90 + 62)), torch.randn(8)
+    with torch.no_grad():
+        wanted = checkpoint.movement.weighed(body, weights)
+    for half, expected in zip(critic.worth(body.numpy(), weights.numpy()), wanted, strict=True):
+        np.testing.assert_allclose(half, expected.numpy(), rtol=1e-2, atol=0.1)
 
 
 def test_step_graphs_take_any_number_of_dancers_unless_told_how_many(
@@ -150,6 +165,7 @@ def test_reports_name_the_figures_and_files(exported: ExportResult) -> None:
     assert "gpt_step: 70 steps against torch" in text
     assert "greedy codes identical" in text
     shown = "\n".join(bundle_lines(exported.bundle))
+    assert "groove: strength 5, restraint 0.25, 2 frames early" in shown
     assert "graph decoder_step: decoder_step.onnx, opset 20, fp32" in shown
     assert exported.bundle.manifest.files["gpt_step.onnx"].sha256 in shown
     assert "data: noise (CC0-1.0) a generator" in shown

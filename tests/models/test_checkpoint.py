@@ -47,6 +47,24 @@ def test_residual_codes_read_back_equal(saved: Path) -> None:
         assert torch.equal(after.state_dict()[name], tensor), name
 
 
+def test_the_critic_of_codes_reads_back_equal(saved: Path) -> None:
+    before, after = small_checkpoint(), load_checkpoint(saved)
+    assert before.movement is not None
+    assert after.movement is not None
+    assert (after.movement.config, after.groove) == (before.movement.config, before.groove)
+    for name, tensor in before.movement.state_dict().items():
+        assert torch.equal(after.movement.state_dict()[name], tensor), name
+
+
+def test_a_dancer_of_version_3_has_no_critic_of_codes(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    del content["groove"]
+    configs = {name: value for name, value in content["configs"].items() if name != "movement"}
+    torch.save(content | {"version": 3, "configs": configs}, saved)
+    older = load_checkpoint(saved)
+    assert (older.movement, older.groove) == (None, None)
+
+
 def test_a_dancer_of_version_1_has_no_residual_codes(saved: Path) -> None:
     content = torch.load(saved, weights_only=True)
     configs = {name: value for name, value in content["configs"].items() if name != "residual"}
@@ -99,7 +117,7 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"format": "other"}, "no dancer checkpoint"),
-        ({"version": 4}, "has version 4, expected 3"),
+        ({"version": 5}, "has version 5, expected 4"),
         ({"styles": ["salsa", "open"]}, "'open' first"),
         ({"styles": ["open"]}, "1 styles named, the model has 2"),
         ({"style_shares": [0.5, 0.2]}, "no shares of 2 styles"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dance_material import swaying, write_clicks, write_dances, write_dataset
-from engine.synthetic_bundle import write_synthetic_bundle
+from engine.synthetic_bundle import groove_arrays, write_synthetic_bundle
 
 from bailando.errors import ConfigError, InputError
 from bailando.training import evaluate_material
@@ -75,12 +75,23 @@ def test_a_bundle_dances_to_the_held_out_pairs(dataset, tmp_path) -> None:
 def test_each_repeat_is_another_dance_to_the_same_music(dataset, tmp_path, monkeypatch) -> None:
     seeds, dance_to = [], evaluate_material.dance_to
     monkeypatch.setattr(
-        evaluate_material, "dance_to", lambda *given: seeds.append(given[1:]) or dance_to(*given)
+        evaluate_material, "dance_to", lambda *given: seeds.append(given[1:3]) or dance_to(*given)
     )
     bundle = write_synthetic_bundle(tmp_path / "bundle")
     result = run_evaluate(EvaluateOptions(bundle=bundle, data=dataset, repeats=2, seed=5))
     assert [(music.name, seed) for music, seed in seeds] == [("c", 5), ("d", 6), ("c", 7), ("d", 8)]
     assert result["tables"]["held-out pairs"]["model"]["dances"] == 4
+
+
+def test_a_dancer_is_judged_with_and_without_its_groove(dataset, tmp_path) -> None:
+    bundle = write_synthetic_bundle(tmp_path / "bundle", groove=groove_arrays())
+    plain = write_synthetic_bundle(tmp_path / "plain")
+
+    def figures(path: Path, groove: float = 1.0) -> dict[str, float]:
+        result = run_evaluate(EvaluateOptions(bundle=path, data=dataset, groove=groove))
+        return result["tables"]["held-out pairs"]["model"]
+
+    assert figures(bundle, 0.0) == figures(plain) != figures(bundle)
 
 
 def test_a_dance_to_paired_music_begins_after_the_music_heard_before(dataset, tmp_path) -> None:
