@@ -8,7 +8,7 @@ from typing import Literal
 from bailando.training.optimiser_config import OptimiserConfig, require
 
 RewardForm = Literal["paper", "released", "groove"]
-AdvantageForm = Literal["td", "gae", "group", "expected"]
+AdvantageForm = Literal["td", "gae", "group"]
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,7 @@ class ActorCriticStageConfig:
     advantage
         What a choice is credited with. ``td``: the critic's TD error (equation 8); ``gae``: generalised
         advantage estimation from the critic (Schulman et al., ICLR 2016); ``group``: the discounted return
-        less the mean return of the other dances to the same music, without a critic (cf. Kool et al., 2019);
-        ``expected``: all codes with what they are worth on the beat (`code_values`), so that the policy
-        learns from the expectation and not from the one code drawn.
+        less the mean return of the other dances to the same music, without a critic (cf. Kool et al., 2019).
     discount, trace
         γ, and λ of ``gae``.
     standardise
@@ -69,25 +67,7 @@ class ActorCriticStageConfig:
         Of the clipped surrogate (Schulman et al., 2017); 0 for the paper's loss, which it equals on the
         first step after a rollout.
     kl_weight
-        Of the divergence of the policy from the pretrained GPT; keeps variety and naturalness. With
-        ``expected``, the strength of the beat is its inverse.
-    sharpness
-        With ``expected``: the power that the pretrained GPT's probabilities are raised to before values and
-        prices; more than 1 keeps to its likely transitions, so that prices do not buy unlikely ones.
-    restraint
-        With ``expected``: what a code's mean speed costs, so that a stronger beat is not more movement.
-    hold_speed
-        With ``expected``: by how much a rollout that is faster than the data by a factor of e raises the
-        restraint, and a slower one lowers it (`restraint.Restraint`); 0: it stays.
-    dearest
-        With ``expected``: how dear a code can become, nats, that is danced oftener than in the data, and how
-        cheap one danced less often (`code_usage`); 0: codes have no prices.
-    seams
-        With ``expected``: what each metre costs that the pelvis has to jump from the last code to the next
-        one, nats (`code_seams`).
-    fast_beat_frames
-        With ``expected``: where beats follow closer than this, every second one is danced, whichever of
-        the two the dancer is on; 0: never.
+        Of the divergence of the policy from the pretrained GPT; keeps variety and naturalness.
     freeze_base
         Leave embeddings and base layers as pretrained, as published.
     critic_layers
@@ -121,12 +101,6 @@ class ActorCriticStageConfig:
     standardise: bool = False
     clip_ratio: float = 0.0
     kl_weight: float = 0.0
-    sharpness: float = 1.0
-    restraint: float = 0.0
-    hold_speed: float = 0.0
-    dearest: float = 0.0
-    seams: float = 0.0
-    fast_beat_frames: float = 0.0
     freeze_base: bool = True
     critic_layers: int = 3
     temperature: float = 1.0
@@ -146,8 +120,8 @@ class ActorCriticStageConfig:
             f"reward is {self.reward!r}, expected paper, released or groove",
         )
         require(
-            self.advantage in ("td", "gae", "group", "expected"),
-            f"advantage is {self.advantage!r}, expected td, gae, group or expected",
+            self.advantage in ("td", "gae", "group"),
+            f"advantage is {self.advantage!r}, expected td, gae or group",
         )
         require(self.rollout_tokens >= 4, f"rollout_tokens is {self.rollout_tokens}, expected at least 4")
         for name in (
@@ -163,18 +137,7 @@ class ActorCriticStageConfig:
         for name in ("discount", "trace", "min_agreement", "open_style", "carry_on"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name} is {value}, expected 0 to 1")
-        for name in (
-            "clip_ratio",
-            "kl_weight",
-            "sharpness",
-            "restraint",
-            "hold_speed",
-            "dearest",
-            "seams",
-            "fast_beat_frames",
-            "temperature",
-            "top_k",
-        ):
+        for name in ("clip_ratio", "kl_weight", "temperature", "top_k"):
             value = getattr(self, name)
             require(value >= 0, f"{name} is {value}, expected 0 or more")
         require(0 < self.top_p <= 1, f"top_p is {self.top_p}, expected more than 0, up to 1")
@@ -191,10 +154,6 @@ class ActorCriticStageConfig:
         require(
             self.advantage != "group" or self.repeats > 1,
             "advantage group compares dances to the same music: repeats must be 2 or more",
-        )
-        require(
-            self.advantage != "expected" or self.kl_weight > 0,
-            "advantage expected divides by kl_weight: give more than 0, such as 0.2",
         )
         for name, value in (("save_every", self.save_every), ("steps", self.optimiser.steps)):
             require(

@@ -4,8 +4,8 @@ Source: Siyao et al., Bailando, CVPR 2022, section 3.4 and equations 7 to 14: th
 state, the head layers are the policy, and a critic of three blocks on the state gives its value; the
 policy's cross-entropy with the codes it drew is weighted by the critic's TD error. That is the default
 of `ActorCriticStageConfig`. The rest is ours and configured: a dense reward, the mean of other dances to
-the same music or a table of the codes' values in the critic's place, several steps per rollout with a
-clipped surrogate, a divergence penalty, and a base that learns too.
+the same music in the critic's place, several steps per rollout with a clipped surrogate, a divergence
+penalty, and a base that learns too.
 """
 
 from __future__ import annotations
@@ -23,16 +23,12 @@ from bailando.models.gpt import CrossConditionalGPT
 from bailando.models.residual import PoseResidual
 from bailando.models.vqvae import PoseVQVAE
 from bailando.training.actor_critic_config import ActorCriticStageConfig
-from bailando.training.code_seams import pelvis_jumps
-from bailando.training.code_usage import CodePrices, code_usage
-from bailando.training.code_values import chosen_beats, code_speeds, code_values, decoded_motion, half_time
 from bailando.training.config import TrainConfig
 from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share
 from bailando.training.gpt_stage import new_gpt
 from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import pick_device
-from bailando.training.restraint import Restraint
 from bailando.training.rewards import (
     beat_reward,
     closeness,
@@ -55,7 +51,7 @@ class Rollout(NamedTuple):
 
     ``old`` ``[2, B, T - 1]``: log probabilities of the drawn codes when they were drawn; ``reference``
     ``[2, B, T - 1, K]``: the pretrained GPT's log probabilities of all codes (empty without a penalty);
-    ``rewards`` and ``advantages`` ``[B, T - 1]``, or of all codes ``[2, B, T - 1, K]`` if they are known.
+    ``rewards`` and ``advantages`` ``[B, T - 1]``.
     """
 
     music: RolloutMusic
@@ -73,7 +69,7 @@ class Rollout(NamedTuple):
             self.old[:, rows],
             self.reference[:, rows] if self.reference.numel() else self.reference,
             self.rewards[rows],
-            self.advantages[:, rows] if self.advantages.dim() == 4 else self.advantages[rows],
+            self.advantages[rows],
         )
 
 
@@ -144,13 +140,6 @@ class ActorCriticStage:
             self.critic = Critic(self.gpt.config, self.config.critic_layers)
             parts["critic"] = self.critic
         self.upper, self.lower = (half.to(self.device).eval().requires_grad_(False) for half in vqvaes)
-        self.prices = None
-        if self.config.advantage == "expected" and self.config.dearest:
-            self.prices = CodePrices(code_usage(dataset, self.upper, self.lower), self.config.dearest)
-            parts["prices"] = self.prices
-        self.restraint = Restraint(self.config.restraint, self.config.hold_speed).to(self.device)
-        if self.config.hold_speed:
-            parts["restraint"] = self.restraint
         self.start_codes = torch.tensor(start_codes, device=self.device)
         self.last_codes = None
         if self.config.carry_on:
@@ -164,18 +153,11 @@ class ActorCriticStage:
         self.train_tracks, self.held_out_tracks = tracks
         self.data_speed = data_speed
         self.sampling = Sampling(self.config.temperature, self.config.top_k, self.config.top_p)
-        self.speeds, self.jumps = None, None
-        if self.config.advantage == "expected":
-            decoded = decoded_motion(dataset, self.upper, self.lower, self.kinematics, self.residual)
-            size = self.gpt.config.codebook_size
-            self.speeds = code_speeds(decoded, size).to(self.device)
-            if self.config.seams:
-                self.jumps = pelvis_jumps(decoded, size).to(self.device)
         self._parts: list[Rollout] = []
 
     @property
     def model(self) -> nn.Module:
-        """The ``gpt`` and, if there are any, ``critic``, ``prices``, ``last_codes`` and ``restraint``."""
+        """The ``gpt`` and, if there are any, ``critic`` and ``last_codes``."""
         return self._model
 
     def losses(self, step: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -191,46 +173,19 @@ class ActorCriticStage:
         state = self._state(self.gpt, rollout.music, rollout.codes)
         logits = self.gpt.logits(state)
         scores = torch.stack([policy(half[:, :-1], self.sampling) for half in logits])
-        actor = (
-            self._expected_loss(scores, rollout)
-            if self.speeds is not None
-            else self._actor_loss(scores, rollout)
-        )
+        actor = self._actor_loss(scores, rollout)
         figures = {"total": actor, "actor": actor}
         if self.config.kl_weight:
             divergence = (scores.exp() * (scores - rollout.reference)).nan_to_num().sum(-1).mean()
             figures["divergence"] = divergence
-            if self.speeds is None:
-                figures["total"] = figures["total"] + self.config.kl_weight * divergence
+            figures["total"] = figures["total"] + self.config.kl_weight * divergence
         if self.critic is not None:
             errors = td_errors(rollout.rewards, self.critic(state.detach()), self.config.discount)
             figures["critic"] = critic_loss(errors)
             figures["total"] = figures["total"] + figures["critic"]
         figures["reward"] = rollout.rewards.mean()
-        if self.prices is not None:
-            figures["price"] = self.prices.nats.abs().mean()
-        if self.config.hold_speed:
-            figures["restraint"] = self.restraint.cost.clone()
         figures["entropy"] = -(scores.exp() * scores).nan_to_num().sum(-1).mean()
         return figures
-
-    def _expected_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
-        """Return the divergence from the best policy that the penalty allows.
-
-        The expected value less ``kl_weight`` times the divergence from the pretrained policy is largest for
-        the pretrained policy times ``exp(value / kl_weight)``; it may be sharpened; seams and codes cost.
-        """
-        best, scores = self._best_policy(rollout), scores[:, :, :-1]
-        return (best.exp() * (best - scores)).nan_to_num().sum(-1).mean()
-
-    def _best_policy(self, rollout: Rollout) -> Tensor:
-        """Return its log probabilities ``[2, B, T - 2, K]``; the last code's worth would show too late."""
-        reference = self.config.sharpness * rollout.reference[:, :, :-1]
-        best = reference + rollout.advantages[:, :, :-1] / self.config.kl_weight
-        if self.jumps is not None:
-            before = rollout.codes.lower[:, :-2]
-            best = torch.stack((best[0], best[1] - self.config.seams * self.jumps[before]))
-        return torch.log_softmax(best, dim=-1) if self.prices is None else self.prices.charge(best)
 
     def _actor_loss(self, scores: Tensor, rollout: Rollout) -> Tensor:
         """Return the cross-entropy times the advantage (equation 10), or the clipped surrogate of it."""
@@ -255,10 +210,6 @@ class ActorCriticStage:
         rollout = self._danced(music, start, generator)
         if self.last_codes is not None:
             self.last_codes.codes.copy_(torch.stack([half[:, -1] for half in rollout.codes], dim=1))
-        if self.config.hold_speed:
-            self.restraint.follow(float(self._movement(rollout.codes).speed.mean()) / self.data_speed)
-        if self.prices is not None:
-            self.prices.follow(self._best_policy(rollout))
         order = torch.randperm(count, generator=generator).to(self.device)
         # All processes dance alike, so advantages are standardised over the whole; each learns its share.
         return [rollout.part(my_share(rows)) for rows in order.chunk(stage.minibatches)]
@@ -277,13 +228,8 @@ class ActorCriticStage:
     def _danced(self, music: RolloutMusic, start: Tensor, generator: torch.Generator) -> Rollout:
         music = RolloutMusic(*(part.to(self.device) for part in music))
         codes, old = self._dance(music, start, generator)
-        if self.speeds is None:
-            rewards = self._rewards(self._movement(codes), music)[:, 1:]
-            advantages = self._advantages(rewards, music, codes)
-        else:
-            advantages = self._values(self.speeds, music, codes)
-            taken = torch.stack([half[:, 1:] for half in codes])
-            rewards = advantages.gather(-1, taken.unsqueeze(-1)).squeeze(-1).sum(0)
+        rewards = self._rewards(self._movement(codes), music)[:, 1:]
+        advantages = self._advantages(rewards, music, codes)
         rollout = Rollout(music, codes, old, torch.zeros(0), rewards, advantages)
         if self.config.kl_weight:
             logits = self.reference.logits(self._state(self.reference, music, codes))
@@ -336,16 +282,6 @@ class ActorCriticStage:
             if stage.advantage == "gae":
                 advantages = generalised_advantages(advantages, stage.discount * stage.trace)
         return advantages / advantages.std().clamp_min(1e-6) if stage.standardise else advantages
-
-    def _values(self, speeds: Tensor, music: RolloutMusic, codes: Codes) -> Tensor:
-        """Return what each code would be worth at each choice ``[2, B, T - 1, K]``; at the last one, 0."""
-        phase, is_fast = half_time(music.phase, self.config.fast_beat_frames)
-        values = code_values(speeds, phase)[:, :, 1:]
-        drawn = torch.stack([half[:, 1:-1] for half in codes]).unsqueeze(-1)
-        signs = chosen_beats(values.gather(-1, drawn).squeeze(-1).sum(0))
-        values = torch.where(is_fast[:, None], signs, 1.0)[None, :, :, None] * values
-        values = values - self.restraint.cost * speeds.mean(dim=-1)[:, None, None, :]
-        return torch.cat((values, torch.zeros_like(values[:, :, :1])), dim=2)
 
     def evaluate(self) -> dict[str, float]:
         """Dance to held-out music and return what the dances are like.

@@ -29,6 +29,7 @@ class _Line:
         self.optimiser = OptimiserConfig(
             steps=steps, batch_size=1, learning_rate=0.2, warmup_steps=1, max_skipped_steps=3
         )
+        torch.manual_seed(0)
         self.model = nn.Linear(1, 1)
         self.broken = broken
 
