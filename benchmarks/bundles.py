@@ -15,6 +15,7 @@ from bailando.engine.dancer import default_bundle_path
 from bailando.engine.manifest import CodebookSize
 from bailando.engine.specs import REQUIRED_GRAPHS
 from bailando.export.bundle_writer import write_bundle
+from bailando.export.critic import critic_of
 from bailando.export.graphs import decoder_step_graph, gpt_step_graph
 from bailando.export.onnx_export import export_onnx, graph_spec
 from bailando.export.quantise import dynamic_int8, weight_only
@@ -86,4 +87,5 @@ def in_precision(bundle: Bundle, precision: str, folder: Path) -> Bundle:
         files[spec.file] = (changed or model).SerializeToString()
         graphs[name] = replace(spec, precision=precision if changed else "fp32")
     path = folder / f"{bundle.manifest.name}-{precision}"
-    return write_bundle(path, replace(bundle.manifest, graphs=graphs, engines=()), files)
+    manifest = replace(bundle.manifest, graphs=graphs, engines=())
+    return write_bundle(path, manifest, files | critic_of(bundle))

@@ -13,11 +13,10 @@ import onnxruntime
 import torch
 
 from bailando.engine.bundle import Bundle
-from bailando.engine.groove import CRITIC_FILE
 from bailando.engine.specs import GraphSpec
 from bailando.errors import ExportError
 from bailando.export.bundle_writer import check_replaceable, write_bundle
-from bailando.export.critic import critic_bytes
+from bailando.export.critic import critic_files
 from bailando.export.describe import describe, feature_spec
 from bailando.export.features_check import FeatureComparison, compare_features
 from bailando.export.features_graph import features_step_graph
@@ -300,8 +299,7 @@ def export_checkpoint(
     graphs = export.graphs | {name: graph for name, (graph, _) in others.items()}
     models = chosen.models | {name: model for name, (_, model) in others.items()}
     files = {f"{name}.onnx": model.SerializeToString() for name, model in models.items()}
-    if checkpoint.movement is not None:
-        files[CRITIC_FILE] = critic_bytes(checkpoint.movement)
+    files |= critic_files(checkpoint)
     specs = _specs(graphs, models, chosen.agreement)
     engines = _engines(export, chosen)
     engine_runs = run_engines(

@@ -15,6 +15,7 @@ from bailando.engine.bundle import Bundle
 from bailando.engine.manifest import Manifest
 from bailando.engine.specs import GraphSpec
 from bailando.export.bundle_writer import check_replaceable, write_bundle
+from bailando.export.critic import critic_of
 from bailando.export.describe import timestamp
 from bailando.export.onnx_export import fix_batch, graph_spec
 from bailando.export.runners import OnnxRunner
@@ -83,7 +84,9 @@ def retarget_bundle(bundle: Bundle, path: str | Path, target: Target) -> Retarge
     }
     manifest = replace(old, graphs=specs, engines=(), created=timestamp())
     manifest, notes = add_target(target, manifest, models)
-    files = {specs[name].file: model.SerializeToString() for name, model in models.items()}
+    files = {specs[name].file: model.SerializeToString() for name, model in models.items()} | critic_of(
+        bundle
+    )
     validation = {
         name: _compare(bundle, name, files[specs[name].file]) for name in models if name != "encoder"
     }

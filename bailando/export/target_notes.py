@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bailando.engine.groove import CRITIC_FILE, GrooveSpec
 from bailando.engine.manifest import Manifest
 from bailando.engine.specs import GraphSpec, TensorSpec
 from bailando.export.target import Target
+from bailando.music.features import REFERENCE_BPM, FeatureSpec
 
 _ROTATION_POSE = """\
 `upper_pose` holds 15 joints (3, 6, 9, 12 to 23 of SMPL's 24) x 6 numbers, `lower_pose` 9 joints (0, 1, 2,
@@ -40,7 +42,10 @@ def target_notes(target: Target, manifest: Manifest, backends: Mapping[str, Sequ
     lines += [f"- {source}" for source in target.sources]
     lines += ["", "## Needs", ""]
     lines += [f"- {note}" for note in target.notes]
-    lines += ["", "## One token", "", *_chain(manifest), "", "## Poses", ""]
+    lines += ["", "## One token", "", *_chain(manifest), ""]
+    if manifest.groove is not None:
+        lines += ["## Groove", "", _groove(manifest, manifest.groove), ""]
+    lines += ["## Poses", ""]
     lines += [_ROTATION_POSE if manifest.pose.representation == "rotation6d-heading" else _POSITION_POSE, ""]
     for name, graph in manifest.graphs.items():
         lines += [f"## {graph.file}", "", f"Runs on {', '.join(backends[name])}.", ""]
@@ -69,12 +74,33 @@ def _chain(manifest: Manifest) -> list[str]:
         f"- Token 0 is the start pair of codes, {pair[0]} and {pair[1]}, without music: decode it first.",
         "- Run `gpt_step` on `music`, the codes of the token before and a style (0: none; a dancer of "
         "its own choice draws one from `style_shares`, another every 30 s on average).",
+        *(["- Add the groove to the logits (below)."] if manifest.groove is not None else []),
         f"- Draw each half's code from its logits (temperature {sampling.temperature}, top_k "
         f"{sampling.top_k}, top_p {sampling.top_p}; temperature 0 is the largest).",
         f"- Run `decoder_step` on the codes: {frames} frames of both halves, "
         f"{manifest.lookahead_tokens} tokens late.",
     ]
     return steps
+
+
+def _groove(manifest: Manifest, groove: GrooveSpec) -> str:
+    names = FeatureSpec.from_dict(dict(manifest.features)).channel_names
+    sine, cosine, octave, confidence = (
+        names.index(name) for name in ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence")
+    )
+    frames = manifest.frames_per_token
+    return f"""\
+`{CRITIC_FILE}` (a zip of float16 arrays by the names below) tells what each code is worth on the beat that
+comes. Without it the dancer does not keep the beat. Of the last token take the last pose p and q, the one two
+frames before it, upper channels before lower ones: `x = ((p, p - q) - mean) / deviation`,
+`h = silu(hidden.2 silu(hidden.0 x))`, `F = factors h` as [half, frame, factor] (layers of weight and bias).
+Of the last frame of music, by channel: phase `a = atan2([{sine}], [{cosine}])`, beats a frame
+`b = {REFERENCE_BPM:g} x 2^[{octave}] / 60 / {manifest.frame_rate_hz}`, strength
+`s = {groove.strength:g} x min(1, [{confidence}] / {groove.sure:g})`;
+for the frames f = 1 to {frames} of the next token
+`w_f = -s (cos(a + 2 pi b (f + {groove.lead_frames:g})) + {groove.restraint:g} s) / {frames}`.
+Code k of a half gets `sum over f of w_f (of_code[half, k, f] + code_factors[half, k] . F[half, f])`, which
+`bailando/engine/groove.py` computes."""
 
 
 def _table(graph: GraphSpec) -> list[str]:

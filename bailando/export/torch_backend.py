@@ -19,6 +19,7 @@ from bailando.engine.bundle import Bundle
 from bailando.engine.dancer import Dancer
 from bailando.engine.specs import GraphSpec
 from bailando.engine.watchdog import WatchedBackend
+from bailando.export.critic import critic_files
 from bailando.export.describe import describe
 from bailando.export.graphs import StepGraph, decoder_step_graph, gpt_step_graph
 from bailando.models.checkpoint import DancerCheckpoint, load_checkpoint
@@ -92,7 +93,7 @@ def open_checkpoint(path: str | Path, threads: int = 1, watch: bool = False) -> 
     checkpoint = load_checkpoint(path)
     graphs = step_graphs(checkpoint)
     specs = {name: _spec(graph) for name, graph in graphs.items()}
-    bundle = Bundle(Path(path), describe(checkpoint, specs, (), {}), {})
+    bundle = Bundle(Path(path), describe(checkpoint, specs, (), {}), critic_files(checkpoint))
     backend = TorchBackend(graphs)
     if not watch:
         return Dancer(bundle, backend)

@@ -111,6 +111,8 @@ class DancerCheckpoint:
             raise InputError(
                 f"codebooks hold {sizes}, the GPT speaks of {self.gpt.config.codebook_size} codes"
             )
+        if (self.movement is None) != (self.groove is None):
+            raise InputError("movement and groove belong together: give both or neither")
         if not self.start_codes or any(
             not (0 <= upper < sizes[0] and 0 <= lower < sizes[1]) for upper, lower in self.start_codes
         ):

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from bailando.engine.bundle import Bundle
+from bailando.engine.dancer import Dancer
 from bailando.errors import ExportError
 from bailando.export.exporter import DancerExport, ExportResult
 from bailando.export.lowering import lower_opset
@@ -70,6 +71,9 @@ def test_needs_are_written_beside_the_graphs(for_unity: Retargeted) -> None:
     assert "`features_step` on each 400 mono samples at 24000 Hz" in notes
     assert "| `key_cache_0` | state | float32 | 1 x 2 x 3 x 7 x 16 |" in notes
     assert "supported-operators.html" in notes
+    assert "strength\n`s = 5 x min(1, [49] / 0.5)`" in notes
+    assert manifest.groove is not None
+    assert Dancer.open(for_unity.bundle.path).groove is not None
     printed = "\n".join(retarget_lines(for_unity))
     assert "all operators supported at opset 15, see unity.md" in printed
     assert "features_step runs on CPU, GPUCompute, GPUPixel" in printed

@@ -56,6 +56,13 @@ def test_the_critic_of_codes_reads_back_equal(saved: Path) -> None:
         assert torch.equal(after.movement.state_dict()[name], tensor), name
 
 
+def test_a_critic_without_its_groove_is_refused(saved: Path) -> None:
+    content = torch.load(saved, weights_only=True)
+    torch.save(content | {"groove": None}, saved)
+    with pytest.raises(InputError, match="give both or neither"):
+        load_checkpoint(saved)
+
+
 def test_a_dancer_of_version_3_has_no_critic_of_codes(saved: Path) -> None:
     content = torch.load(saved, weights_only=True)
     del content["groove"]
