@@ -45,7 +45,8 @@ def checkpoint_figures(path: Path, data_folder: Path) -> dict[str, float]:
     figures = reconstruction(upper, lower, kinematics, dataset, dataset.of(split), residual=residual)
     figures = {"reconstruction_mm": figures.pop("score"), **figures}
     figures |= reconstruction_limits(upper, lower, kinematics, dataset, residual)
-    models = [model for model in (upper, lower, checkpoint.gpt, residual) if model is not None]
+    parts = upper, lower, checkpoint.gpt, residual, checkpoint.movement
+    models = [model for model in parts if model is not None]
     count = sum(parameter.numel() for model in models for parameter in model.parameters())
     return figures | _token_accuracy(checkpoint, dataset, split) | {"parameters": float(count)}
 

@@ -31,6 +31,7 @@ STAGE_TITLES = {
     "residual": "Residual codes",
     "gpt": "Cross-conditional GPT",
     "actor_critic": "Actor-critic",
+    "movement": "Critic of movement",
 }
 _SETTLING_TOKENS = 3
 _NOT_DRAWN = {"step", "skipped"}
@@ -174,6 +175,8 @@ def model_sizes(checkpoint: DancerCheckpoint) -> list[Json]:
             counts[f"{half} residual codebooks"] = sum(book.vectors.numel() for book in books)
         counts["residual predictor"] = _count(checkpoint.residual.predictor)
     counts["GPT"] = _count(checkpoint.gpt)
+    if checkpoint.movement is not None:
+        counts["critic of movement"] = _count(checkpoint.movement)
     return [{"name": name, "parameters": count} for name, count in counts.items()]
 
 

@@ -115,7 +115,8 @@ def test_the_wall_shows_every_code_of_both_books_with_the_other_half_still(run_f
 
 def test_sizes_add_up_to_the_parameters_of_the_dancer(run_folder) -> None:
     checkpoint = small_checkpoint()
-    models = (checkpoint.upper_vqvae, checkpoint.lower_vqvae, checkpoint.residual, checkpoint.gpt)
+    halves = checkpoint.upper_vqvae, checkpoint.lower_vqvae
+    models = (*halves, checkpoint.residual, checkpoint.gpt, checkpoint.movement)
     parameters = sum(parameter.numel() for model in models for parameter in model.parameters())
     sizes = {part["name"]: part["parameters"] for part in gather(ReportOptions(run_folder))["sizes"]}
     assert sum(count for name, count in sizes.items() if "codebook" not in name) == parameters
