@@ -61,6 +61,21 @@ def test_the_codes_themselves_are_told_apart(trained: tuple[Path, Trainer]) -> N
     assert wrong > 1.3 * right
 
 
+def test_a_body_is_told_of_the_token_before_and_a_pace_of_the_codes_after(
+    trained: tuple[Path, Trainer],
+) -> None:
+    stage, codes = stage_of(trained), torch.zeros(2, 1, 6, dtype=torch.long)
+    codes[:, 0, 2:] = 1
+    other = codes.clone()
+    other[:, 0, 4] = 2
+    one, two = stage._decode(codes), stage._decode(other)
+    assert torch.equal(one.codes, codes[..., 1:])
+    assert torch.equal(one.body[:, :4], two.body[:, :4])
+    assert torch.equal(one.pace[:, :3], two.pace[:, :3])
+    assert not torch.equal(one.pace[:, 3], two.pace[:, 3])
+    assert not torch.equal(one.body[:, 4], two.body[:, 4])
+
+
 def test_an_interrupted_run_equals_a_whole_one(
     trained: tuple[Path, Trainer], longer: TrainConfig, data_folder: Path, tmp_path: Path
 ) -> None:
