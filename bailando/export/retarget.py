@@ -84,9 +84,8 @@ def retarget_bundle(bundle: Bundle, path: str | Path, target: Target) -> Retarge
     }
     manifest = replace(old, graphs=specs, engines=(), created=timestamp())
     manifest, notes = add_target(target, manifest, models)
-    files = {specs[name].file: model.SerializeToString() for name, model in models.items()} | critic_of(
-        bundle
-    )
+    files = critic_of(bundle)
+    files |= {specs[name].file: model.SerializeToString() for name, model in models.items()}
     validation = {
         name: _compare(bundle, name, files[specs[name].file]) for name in models if name != "encoder"
     }
