@@ -52,6 +52,7 @@ def assemble(
     upper, lower = load_vqvaes(config, dataset, run_folder)
     gpt = gpt_stage.new_gpt(config, dataset)
     gpt.load_state_dict(_gpt_weights(run_folder))
+    movement = _movement(config, run_folder, (upper, lower))
     checkpoint = DancerCheckpoint(
         upper_vqvae=upper,
         lower_vqvae=lower,
@@ -63,8 +64,8 @@ def assemble(
         start_codes=start_codes(dataset, upper, lower),
         provenance=provenance(dataset, config, name),
         residual=load_residual(config, dataset, run_folder, (upper, lower)),
-        movement=_movement(config, run_folder, (upper, lower)),
-        groove=None if config.movement is None else asdict(config.movement.beat),
+        movement=movement,
+        groove=asdict(config.movement.beat) if config.movement and movement else None,
     )
     save_checkpoint(output, checkpoint)
     return checkpoint
@@ -73,11 +74,15 @@ def assemble(
 def _movement(
     config: TrainConfig, run_folder: Path, halves: tuple[PoseVQVAE, PoseVQVAE]
 ) -> CodeMovement | None:
-    """Return what the run has learned of how fast codes move."""
+    """Return what the run has learned of how fast codes move; None if that stage has not run."""
     if config.movement is None:
         return None
+    try:
+        weights = load_weights(run_folder, movement_stage.NAME)
+    except InputError:
+        return None
     model = CodeMovement(movement_stage.new_movement_config(*halves))
-    model.load_state_dict(load_weights(run_folder, movement_stage.NAME))
+    model.load_state_dict(weights)
     return model.eval()
 
 

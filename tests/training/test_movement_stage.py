@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from bailando.errors import ConfigError, InputError
+from bailando.models.checkpoint import load_checkpoint
 from bailando.training.config import TrainConfig
 from bailando.training.config_files import load_config
 from bailando.training.dataset import Dataset
 from bailando.training.loop import Trainer
 from bailando.training.movement_stage import MovementStage, spliced
-from bailando.training.run import train_movement, train_vqvae
+from bailando.training.run import export_checkpoint, train_gpt, train_movement, train_vqvae
 from bailando.training.stage_models import load_vqvaes
 
 
@@ -101,6 +102,22 @@ def test_halves_are_spliced_of_stretches_that_go_on_or_jump() -> None:
     together = (upper == lower - 100) | (upper == lower)
     assert together[:, 0].all()
     assert not together[:, -1].all()
+
+
+def test_a_dancer_has_it_once_it_has_been_learned(
+    trained: tuple[Path, Trainer], longer: TrainConfig, data_folder: Path
+) -> None:
+    run = trained[0]
+    train_gpt(longer, data_folder, run)
+    dancer = load_checkpoint(export_checkpoint(longer, data_folder, run, "tiny"))
+    assert dancer.movement is not None
+    assert longer.movement is not None
+    assert dancer.groove == dataclasses.asdict(longer.movement.beat)
+    learned = run / "movement.best.pt"
+    learned.rename(run / "kept.pt")
+    without = load_checkpoint(export_checkpoint(longer, data_folder, run, "tiny"))
+    (run / "kept.pt").rename(learned)
+    assert (without.movement, without.groove) == (None, None)
 
 
 def test_a_configuration_without_the_stage_cannot_run_it(
