@@ -21,11 +21,13 @@ from bailando.training.dataset import Dataset
 from bailando.training.distributed import my_share, process_count, process_group, rank
 from bailando.training.gpt_stage import GPTStage
 from bailando.training.loop import Stage, Trainer
+from bailando.training.movement_stage import MovementStage
 from bailando.training.residual_stage import ResidualStage
 from bailando.training.run import data_speed, training_tracks
 from bailando.training.vqvae_stage import VQVAEStage
 
 STEPS = 3
+STAGES = ("vqvae", "residual", "gpt", "actor_critic", "movement")
 
 
 def shared_config() -> TrainConfig:
@@ -40,7 +42,9 @@ def shared_config() -> TrainConfig:
     optimiser = replace(config.residual.optimiser, steps=STEPS)
     finer = replace(config.residual, optimiser=optimiser, restart_fraction=0.0)
     stage = replace(config.actor_critic, optimiser=whole_rollouts, standardise=True)
-    return replace(config, vqvae=vqvae, residual=finer, gpt=gpt, actor_critic=stage)
+    assert config.movement is not None
+    critic = replace(config.movement, optimiser=replace(config.movement.optimiser, steps=STEPS))
+    return replace(config, vqvae=vqvae, residual=finer, gpt=gpt, actor_critic=stage, movement=critic)
 
 
 def new_stage(name: str, data_folder: Path) -> Stage:
@@ -54,6 +58,8 @@ def new_stage(name: str, data_folder: Path) -> Stage:
         model.codebook.fill(torch.randn(model.codebook.vectors.shape, generator=torch.manual_seed(1)))
     if name == "residual":
         return _residual(config, dataset, vqvae)
+    if name == "movement":
+        return MovementStage(config, dataset, (vqvae.upper, vqvae.lower))
     gpt = GPTStage(config, dataset, vqvae.upper, vqvae.lower)
     return gpt if name == "gpt" else _actor_critic(config, dataset, (vqvae.upper, vqvae.lower), gpt)
 
@@ -116,7 +122,7 @@ def main(data_folder: Path, output: Path) -> None:
         if process_count() != 2:
             raise SystemExit(f"{process_count()} processes, expected 2")
         torch.save(learn_codes(), output / f"codebook.{rank()}.pt")
-        for name in ("vqvae", "residual", "gpt", "actor_critic"):
+        for name in STAGES:
             torch.save(train(name, data_folder, output / "whole"), output / f"{name}.{rank()}.pt")
             train(name, data_folder, output / "cut", until=2)
             resumed = train(name, data_folder, output / "cut")

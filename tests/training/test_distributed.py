@@ -40,16 +40,16 @@ def _load(folder: Path, name: str) -> dict[str, Tensor]:
     return torch.load(folder / f"{name}.pt", weights_only=True)
 
 
-@pytest.mark.parametrize("stage", ["vqvae", "residual", "gpt", "actor_critic"])
+@pytest.mark.parametrize("stage", shared_training.STAGES)
 def test_weights_codebooks_and_gradients_are_the_same_in_both_processes(
     two_processes: Path, stage: str
 ) -> None:
     first, second = _load(two_processes, f"{stage}.0"), _load(two_processes, f"{stage}.1")
-    assert sum(name.endswith(".grad") for name in first) > 10
+    assert sum(name.endswith(".grad") for name in first) >= 10
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
-@pytest.mark.parametrize("stage", ["vqvae", "residual", "gpt", "actor_critic"])
+@pytest.mark.parametrize("stage", shared_training.STAGES)
 def test_two_processes_on_half_batches_equal_one_on_whole_batches(
     two_processes: Path, data_folder: Path, tmp_path: Path, stage: str
 ) -> None:
@@ -72,7 +72,7 @@ def test_codebooks_learn_and_restart_codes_as_one_process_does(two_processes: Pa
             torch.testing.assert_close(shared[name], value)
 
 
-@pytest.mark.parametrize("stage", ["vqvae", "residual", "gpt", "actor_critic"])
+@pytest.mark.parametrize("stage", shared_training.STAGES)
 def test_resumed_processes_equal_uninterrupted_ones(two_processes: Path, stage: str) -> None:
     for rank in range(2):
         whole = _load(two_processes, f"{stage}.{rank}")
