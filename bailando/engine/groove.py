@@ -13,7 +13,9 @@ from __future__ import annotations
 import io
 import math
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from zipfile import BadZipFile
 
@@ -28,9 +30,16 @@ Float32Array = NDArray[np.float32]
 CRITIC_FILE = "groove.npz"
 MAX_GROOVE = 2.0
 """Largest share of a bundle's strength of the beat that can be asked for."""
+SPAN = 2
+"""Frames between the last pose of a token and the one that its change is taken from."""
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "strength": (0.0, 1000.0),
+    "restraint": (-10.0, 10.0),
+    "lead_frames": (-60.0, 60.0),
+    "sure": (1e-3, 1.0),
+}
+"""Least and largest value of each field of a `GrooveSpec`."""
 _HALVES = 2
-# Frames between the last pose and the one that its change is taken from.
-_SPAN = 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,11 @@ class GrooveSpec:
     restraint: float
     lead_frames: float
     sure: float
+
+    def __post_init__(self) -> None:
+        for name, (least, largest) in LIMITS.items():
+            if not least <= (value := getattr(self, name)) <= largest:
+                raise ConfigError(f"{name} is {value}, expected {least:g} to {largest:g}")
 
 
 def check_groove(share: float) -> float:
@@ -181,7 +195,14 @@ def body_features(upper: Float32Array, lower: Float32Array) -> Float32Array:
         Of one token, as the decoder gives them.
     """
     pose = np.concatenate((upper, lower), axis=-1)
-    return np.concatenate((pose[-1], pose[-1] - pose[-1 - _SPAN]))
+    return np.concatenate((pose[-1], pose[-1] - pose[-1 - SPAN]))
+
+
+@lru_cache(maxsize=8)
+def beat_channels(spec: FeatureSpec) -> list[int]:
+    """Return which channels tell sine and cosine of the beat's phase, tempo in octaves, and confidence."""
+    names = ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence")
+    return [spec.channel_names.index(name) for name in names]
 
 
 def beat_weights(
@@ -198,10 +219,7 @@ def beat_weights(
     groove, share
         How much the beat counts, and how much of that.
     """
-    names = spec.channel_names
-    sine, cosine, octave, confidence = (
-        heard[-1, names.index(name)] for name in ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence")
-    )
+    sine, cosine, octave, confidence = heard[-1, beat_channels(spec)]
     beats_per_frame = REFERENCE_BPM * 2.0 ** float(octave) / 60 / spec.frame_rate_hz
     ahead = np.arange(1, len(heard) + 1) + groove.lead_frames
     phase = math.atan2(float(sine), float(cosine)) + 2 * math.pi * beats_per_frame * ahead

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from bailando.engine.fields import Fields, parse_json_object, read_integer, read_short_text
-from bailando.engine.groove import CRITIC_FILE, GrooveSpec
+from bailando.engine.groove import CRITIC_FILE, LIMITS, GrooveSpec
 from bailando.engine.specs import (
     OPTIONAL_GRAPHS,
     REQUIRED_GRAPHS,
@@ -258,16 +258,9 @@ def _share(value: object, where: str) -> float:
     return Fields({"share": value}, where).number("share", 0.0, 1.0)
 
 
-def _groove(value: object, where: str) -> GrooveSpec | None:
-    if value is None:
-        return None
+def _groove(value: object, where: str) -> GrooveSpec:
     fields = Fields(value, where)
-    groove = GrooveSpec(
-        fields.number("strength", 0.0, 1000.0),
-        fields.number("restraint", -10.0, 10.0),
-        fields.number("lead_frames", -60.0, 60.0),
-        fields.number("sure", 1e-3, 1.0),
-    )
+    groove = GrooveSpec(**{name: fields.number(name, *limits) for name, limits in LIMITS.items()})
     fields.done()
     return groove
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,11 @@ from bailando.engine.body import (
     place_together,
     usable,
 )
-from bailando.engine.energy import EnergyState, check_energy
-from bailando.engine.groove import Groove, body_features, check_groove
+from bailando.engine.energy import EnergyState
+from bailando.engine.groove import Groove, body_features
 from bailando.engine.manifest import Manifest
-from bailando.engine.sampling import (
-    GeneratorState,
-    SamplingConfig,
-    generator_state,
-    new_generator,
-    restore_generator,
-    sample_code,
-)
+from bailando.engine.sampling import generator_state, new_generator, restore_generator, sample_code
+from bailando.engine.session_state import SessionOptions, Snapshot
 from bailando.errors import ConfigError
 from bailando.motion.grounding import BodyConfig
 from bailando.motion.pose import FloorSteering
@@ -46,50 +40,6 @@ OPEN = 0
 """Number of the style that asks for none."""
 OWN_STYLE_S = 30.0
 """How long a dancer of whom no style is asked keeps to one of its own, on average."""
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """What may be changed between two tokens of a dance; see `Dancer.session`."""
-
-    style: str
-    temperature: float
-    top_k: int
-    top_p: float
-    energy: float
-    groove: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_energy(self.energy)
-        check_groove(self.groove)
-        SamplingConfig(self.temperature, self.top_k, self.top_p)
-
-    @property
-    def sampling(self) -> SamplingConfig:
-        """How codes are drawn."""
-        return SamplingConfig(self.temperature, self.top_k, self.top_p)
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """All of a session at one token boundary; its arrays are copies."""
-
-    token: int
-    beginning: bool
-    cut: bool
-    seed: int
-    upper_code: int
-    lower_code: int
-    gpt_state: Arrays
-    decoder_state: Arrays
-    recent_codes: tuple[tuple[int, int], ...]
-    own_style: int | None
-    generator: GeneratorState
-    body: BodyMemory
-    options: SessionOptions
-    rejected_logits: int
-    rejected_poses: int
-    pose: Float32Array | None = None
 
 
 class Session:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import bailando
-from bailando.engine.groove import GrooveSpec
 from bailando.engine.manifest import (
     SCHEMA_VERSION,
     CodebookSize,
@@ -79,7 +78,7 @@ def describe(
         style_shares=checkpoint.style_shares,
         start_codes=checkpoint.start_codes,
         sampling=Sampling(float(sampling["temperature"]), int(sampling["top_k"]), float(sampling["top_p"])),
-        groove=None if checkpoint.groove is None else GrooveSpec(**checkpoint.groove),
+        groove=checkpoint.groove,
         graphs=dict(graphs),
         engines=tuple(engines),
         validation=dict(validation),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bailando.engine.groove import CRITIC_FILE, GrooveSpec
+from bailando.engine.groove import CRITIC_FILE, GrooveSpec, beat_channels
 from bailando.engine.manifest import Manifest
 from bailando.engine.specs import GraphSpec, TensorSpec
 from bailando.export.target import Target
@@ -84,10 +84,7 @@ def _chain(manifest: Manifest) -> list[str]:
 
 
 def _groove(manifest: Manifest, groove: GrooveSpec) -> str:
-    names = FeatureSpec.from_dict(dict(manifest.features)).channel_names
-    sine, cosine, octave, confidence = (
-        names.index(name) for name in ("beat_sin", "beat_cos", "tempo_octave", "beat_confidence")
-    )
+    sine, cosine, octave, confidence = beat_channels(FeatureSpec.from_dict(dict(manifest.features)))
     frames = manifest.frames_per_token
     return f"""\
 `{CRITIC_FILE}` (a zip of float16 arrays by the names below) tells what each code is worth on the beat that

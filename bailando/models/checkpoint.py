@@ -10,13 +10,14 @@ import os
 import pickle
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bailando.engine.groove import GrooveSpec
 from bailando.errors import BailandoError, InputError
 from bailando.models.code_movement import CodeMovement, CodeMovementConfig
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
@@ -75,7 +76,7 @@ class DancerCheckpoint:
     residual
         Residual codes of the VQ-VAEs, or None.
     movement, groove
-        How fast codes move, and how much the beat counts (`bailando.engine.groove.GrooveSpec`), or None.
+        How fast codes move, and how much the beat counts, or None.
     """
 
     upper_vqvae: PoseVQVAE
@@ -92,7 +93,7 @@ class DancerCheckpoint:
     residual: PoseResidual | None = None
     style_shares: tuple[float, ...] = ()
     movement: CodeMovement | None = None
-    groove: Mapping[str, float] | None = None
+    groove: GrooveSpec | None = None
 
     def __post_init__(self) -> None:
         if set(self.sampling) != _SAMPLING:
@@ -113,6 +114,11 @@ class DancerCheckpoint:
             )
         if (self.movement is None) != (self.groove is None):
             raise InputError("movement and groove belong together: give both or neither")
+        channels = self.upper_vqvae.config.channels + self.lower_vqvae.config.channels
+        if self.movement is not None and (
+            self.movement.config.codes != sizes[0] or self.movement.config.pose_channels != channels
+        ):
+            raise InputError(f"movement does not fit codebooks of {sizes[0]} and {channels} channels")
         if not self.start_codes or any(
             not (0 <= upper < sizes[0] and 0 <= lower < sizes[1]) for upper, lower in self.start_codes
         ):
@@ -140,7 +146,7 @@ def save_checkpoint(path: str | Path, checkpoint: DancerCheckpoint) -> None:
         "description": checkpoint.provenance.description,
         "licence": checkpoint.provenance.licence,
         "sampling": dict(checkpoint.sampling),
-        "groove": None if checkpoint.groove is None else dict(checkpoint.groove),
+        "groove": None if checkpoint.groove is None else asdict(checkpoint.groove),
     }
     partial = path.with_name(path.name + ".partial")
     torch.save(content, partial)
@@ -223,7 +229,7 @@ def _build(content: Mapping[str, Any]) -> DancerCheckpoint:
         sampling=content["sampling"],
         residual=residual,
         movement=movement,
-        groove=content.get("groove"),
+        groove=GrooveSpec(**content["groove"]) if content.get("groove") else None,
     )
 
 

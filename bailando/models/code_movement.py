@@ -14,10 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bailando.engine.groove import SPAN
 from bailando.models.config import ModelConfig
-
-SPAN = 2
-"""Frames between the last pose of a token and the one that its change is taken from."""
 
 
 @dataclass(frozen=True)
@@ -76,34 +74,14 @@ class CodeMovement(nn.Module):
 
     def forward(self, body: Tensor, codes: Tensor) -> Tensor:
         """Return the pace ``[..., 8]`` of codes ``[2, ...]`` after bodies ``[..., features]``."""
-        hidden, factors = self._read(body)
-        speed: Tensor = self.of_body(hidden)
-        for half in (0, 1):
-            of_pair = torch.einsum("...fr,...r->...f", factors[half], self.code_factors[half][codes[half]])
-            speed = speed + self.of_code[half][codes[half]] + of_pair
-        return speed
-
-    def weighed(self, body: Tensor, weights: Tensor) -> Tensor:
-        """Return the sums over the frames of all codes' paces times weights, up to a constant.
-
-        Parameters
-        ----------
-        body : Tensor, ``[..., features]``
-        weights : Tensor, ``[..., 8]``
-
-        Returns
-        -------
-        Tensor, ``[2, ..., K]``
-            Without the part of the body, which all codes share.
-        """
-        factors = torch.einsum("...f,h...fr->h...r", weights, self._read(body)[1])
-        own = torch.einsum("...f,hkf->h...k", weights, self.of_code)
-        return own + torch.einsum("h...r,hkr->h...k", factors, self.code_factors)
-
-    def _read(self, body: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.hidden((body - self.mean) / self.deviation)
-        shape = 2, self.config.frames, self.config.factors
-        return hidden, self.factors(hidden).reshape(*body.shape[:-1], *shape).movedim(-3, 0)
+        shape = *body.shape[:-1], 2, self.config.frames, self.config.factors
+        factors = self.factors(hidden).reshape(shape)
+        pace: Tensor = self.of_body(hidden)
+        for half in (0, 1):
+            of_code = self.code_factors[half][codes[half]].unsqueeze(-1)
+            pace = pace + self.of_code[half][codes[half]] + (factors[..., half, :, :] @ of_code).squeeze(-1)
+        return pace
 
 
 def body_state(upper: Tensor, lower: Tensor, frames: int = 8) -> Tensor:

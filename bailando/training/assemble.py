@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ def assemble(
         provenance=provenance(dataset, config, name),
         residual=load_residual(config, dataset, run_folder, (upper, lower)),
         movement=movement,
-        groove=asdict(config.movement.beat) if config.movement and movement else None,
+        groove=config.movement.beat if config.movement and movement else None,
     )
     save_checkpoint(output, checkpoint)
     return checkpoint

@@ -32,11 +32,6 @@ class MovementStageConfig:
     save_every: int = 120
 
     def __post_init__(self) -> None:
-        beat = self.beat
-        require(0 <= beat.strength <= 1000, f"strength is {beat.strength}, expected 0 to 1000")
-        require(abs(beat.restraint) <= 10, f"restraint is {beat.restraint}, expected -10 to 10")
-        require(abs(beat.lead_frames) <= 60, f"lead_frames is {beat.lead_frames}, expected -60 to 60")
-        require(0.001 <= beat.sure <= 1, f"sure is {beat.sure}, expected 0.001 to 1")
         require(self.stretches >= 10, f"stretches is {self.stretches}, expected 10 or more")
         require(self.stretch_tokens >= 2, f"stretch_tokens is {self.stretch_tokens}, expected 2 or more")
         require_schedule(self.evaluate_every, self.save_every)

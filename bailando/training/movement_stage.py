@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,6 +24,7 @@ from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import pick_device
 from bailando.training.representation import half_poses
 from bailando.training.rollout import joint_speed
+from bailando.training.tokens import encode_from
 
 NAME = "movement"
 SIDES: tuple[Split, ...] = ("train", "held_out")
@@ -117,15 +117,13 @@ class MovementStage:
     def _decode(self, codes: Tensor) -> Decoded:
         codes = codes.to(self.device)
         frames = self.decoder.upper.config.frames_per_code
-        positions_weight = torch.tensor((1.0, VERTICAL_SHARE, 1.0), device=self.device)
-        bodies, paces = [], []
+        bodies, after = [], []
         for part in codes.chunk(-(-codes.shape[1] // _DECODED_AT_ONCE), dim=1):
             upper, lower = self.decoder(part[0], part[1])
             bodies.append(body_state(upper, lower, frames)[:, :-1])
-            positions = self.kinematics(upper, lower) * positions_weight
-            speed = joint_speed(positions, lower)[:, frames - 1 :]
-            paces.append(torch.log(speed.reshape(len(speed), -1, frames) + STANDING_M))
-        return Decoded(torch.cat(bodies), codes[..., 1:], torch.cat(paces))
+            pace = paces(upper, lower, self.kinematics)[:, frames - 1 :]
+            after.append(pace.reshape(len(pace), -1, frames))
+        return Decoded(torch.cat(bodies), codes[..., 1:], torch.cat(after))
 
 
 def new_movement_config(upper: PoseVQVAE, lower: PoseVQVAE) -> CodeMovementConfig:
@@ -134,20 +132,27 @@ def new_movement_config(upper: PoseVQVAE, lower: PoseVQVAE) -> CodeMovementConfi
     return CodeMovementConfig(upper.config.codebook_size, channels, upper.config.frames_per_code)
 
 
-@torch.no_grad()
 def motion_codes(dataset: Dataset, split: Split, upper: PoseVQVAE, lower: PoseVQVAE) -> list[Tensor]:
     """Return the code pairs of one side's motion, of each stretch ``[2, T]`` int64 on the CPU."""
     found: list[Tensor] = []
-    size = upper.config.frames_per_code
     for segment in dataset.of(split) or dataset.of("train"):
-        frames = segment.frames // size * size
         poses = half_poses(dataset, segment, upper)
-        halves = [
-            half.encode(torch.from_numpy(np.array(pose[:, :frames])).to(half.mean.device)).cpu()
-            for half, pose in zip((upper, lower), poses, strict=True)
-        ]
+        halves = [encode_from(half, pose) for half, pose in zip((upper, lower), poses, strict=True)]
         found += torch.stack(halves, dim=1).unbind(0)
     return found
+
+
+def paces(upper: Tensor, lower: Tensor, kinematics: PoseKinematics) -> Tensor:
+    """Return the logarithm of the joints' mean speed in each frame but the first, ``[B, T - 1]``.
+
+    Parameters
+    ----------
+    upper, lower : Tensor, ``[B, T, 90]`` and ``[B, T, 62]``
+    kinematics
+        Of the body.
+    """
+    positions = kinematics(upper, lower) * upper.new_tensor((1.0, VERTICAL_SHARE, 1.0))
+    return torch.log(joint_speed(positions, lower) + STANDING_M)
 
 
 def spliced(

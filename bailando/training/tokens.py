@@ -193,10 +193,16 @@ def _encode(model: PoseVQVAE, poses: npt.NDArray[np.float32]) -> Tensor:
     count = poses.shape[1] - size + 1
     codes = torch.zeros((len(poses), count), dtype=torch.int64)
     for offset in range(min(size, count)):
-        length = (poses.shape[1] - offset) // size * size
-        window = torch.from_numpy(np.array(poses[:, offset : offset + length]))
-        codes[:, offset::size] = model.encode(window.to(model.mean.device)).cpu()
+        codes[:, offset::size] = encode_from(model, poses[:, offset:])
     return codes
+
+
+@torch.no_grad()
+def encode_from(model: PoseVQVAE, poses: npt.NDArray[np.float32]) -> Tensor:
+    """Return the codes ``[B, T // 8]`` of poses ``(B, T, C)``, on the CPU; last frames may be left over."""
+    size = model.config.frames_per_code
+    whole = torch.from_numpy(np.array(poses[:, : poses.shape[1] // size * size]))
+    return model.encode(whole.to(model.mean.device)).cpu()
 
 
 def _stack(windows: list[Batch]) -> Batch:

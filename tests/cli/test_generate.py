@@ -54,6 +54,13 @@ def test_bvh_has_every_frame_at_sixty_a_second(short_song: Path, bundle_path: Pa
     assert len(read_bvh(tmp_path / "d.bvh").rotations) == 180
 
 
+def test_a_groove_reaches_the_dancer(
+    short_song: Path, bundle_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert generate(short_song, tmp_path / "d.npz", bundle_path, "--groove", "0.5") == 2
+    assert "has none to change" in capsys.readouterr().err
+
+
 def test_seed_decides_the_dance(short_song: Path, bundle_path: Path, tmp_path: Path) -> None:
     dances = []
     for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):

@@ -6,6 +6,7 @@ import pytest
 from swings import swinging, write_clicks
 
 from bailando.cli.train import main
+from bailando.engine.groove import GrooveSpec
 from bailando.models.checkpoint import load_checkpoint
 from bailando.training.dataset import Dataset
 
@@ -27,7 +28,7 @@ def test_one_command_makes_a_dancer_of_motion_and_music(tmp_path: Path) -> None:
     assert [source["name"] for source in dancer.provenance.data] == ["motion", "music"]
     assert 1 <= len(dancer.start_codes) <= 48
     assert dancer.movement is not None
-    assert dancer.groove == {"strength": 8.0, "restraint": 0.02, "lead_frames": 2.0, "sure": 0.7}
+    assert dancer.groove == GrooveSpec(strength=8.0, restraint=0.02, lead_frames=2.0, sure=0.7)
 
 
 @pytest.mark.parametrize(

@@ -56,10 +56,12 @@ def read(model: CodeMovement, **changes: np.ndarray | None) -> GrooveCritic:
 def test_codes_are_worth_what_the_learned_model_says() -> None:
     model = learned()
     body, weights = torch.randn(12), torch.randn(8)
-    worth = read(model).worth(body.numpy(), weights.numpy())
-    for half, expected in zip(worth, model.weighed(body, weights), strict=True):
-        assert half.dtype == np.float32
-        np.testing.assert_allclose(half, expected.numpy(), rtol=1e-4, atol=1e-4)
+    upper, lower = read(model).worth(body.numpy(), weights.numpy())
+    assert upper.dtype == lower.dtype == np.float32
+    pairs = torch.cartesian_prod(torch.arange(5), torch.arange(5)).T
+    paces = model(body.expand(25, 12), pairs) @ weights
+    worth = torch.from_numpy(upper[pairs[0]] + lower[pairs[1]])
+    torch.testing.assert_close(worth - worth[0], paces - paces[0], rtol=1e-4, atol=1e-4)
 
 
 def test_the_body_of_a_token_is_that_of_the_training() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from bailando.engine.groove import GrooveSpec
 from bailando.models.checkpoint import DancerCheckpoint, Provenance
 from bailando.models.code_movement import CodeMovement, CodeMovementConfig
 from bailando.models.gpt import CrossConditionalGPT, GPTConfig
@@ -75,5 +76,5 @@ def small_checkpoint(seed: int = 0) -> DancerCheckpoint:
         sampling={"temperature": 1.0, "top_k": 0, "top_p": 1.0},
         residual=residual,
         movement=movement,
-        groove={"strength": 5.0, "restraint": 0.25, "lead_frames": 2.0, "sure": 0.5},
+        groove=GrooveSpec(strength=5.0, restraint=0.25, lead_frames=2.0, sure=0.5),
     )

@@ -10,6 +10,7 @@ import torch
 
 from bailando.errors import InputError
 from bailando.models.checkpoint import DancerCheckpoint, load_checkpoint, save_checkpoint
+from bailando.models.code_movement import CodeMovement
 from tests.export.factory import small_checkpoint
 
 
@@ -56,11 +57,28 @@ def test_the_critic_of_codes_reads_back_equal(saved: Path) -> None:
         assert torch.equal(after.movement.state_dict()[name], tensor), name
 
 
-def test_a_critic_without_its_groove_is_refused(saved: Path) -> None:
+@pytest.mark.parametrize(
+    ("groove", "message"),
+    [
+        (None, "give both or neither"),
+        ({"strength": 5.0}, "damaged"),
+        ({"strength": -5.0, "restraint": 0.0, "lead_frames": 2.0, "sure": 0.5}, "strength is -5.0"),
+        ({"strength": "5", "restraint": 0.0, "lead_frames": 2.0, "sure": 0.5}, "damaged"),
+    ],
+)
+def test_a_critic_with_no_fitting_groove_is_refused(saved: Path, groove: object, message: str) -> None:
     content = torch.load(saved, weights_only=True)
-    torch.save(content | {"groove": None}, saved)
-    with pytest.raises(InputError, match="give both or neither"):
+    torch.save(content | {"groove": groove}, saved)
+    with pytest.raises(InputError, match=message):
         load_checkpoint(saved)
+
+
+def test_a_critic_of_other_codes_is_refused() -> None:
+    checkpoint = small_checkpoint()
+    assert checkpoint.movement is not None
+    other = CodeMovement(dataclasses.replace(checkpoint.movement.config, codes=5))
+    with pytest.raises(InputError, match="movement does not fit"):
+        dataclasses.replace(checkpoint, movement=other)
 
 
 def test_a_dancer_of_version_3_has_no_critic_of_codes(saved: Path) -> None:

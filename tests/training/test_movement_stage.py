@@ -13,8 +13,9 @@ from bailando.models.checkpoint import load_checkpoint
 from bailando.training.config import TrainConfig
 from bailando.training.config_files import load_config
 from bailando.training.dataset import Dataset
+from bailando.training.kinematics import PoseKinematics
 from bailando.training.loop import Trainer
-from bailando.training.movement_stage import MovementStage, spliced
+from bailando.training.movement_stage import MovementStage, paces, spliced
 from bailando.training.run import export_checkpoint, train_gpt, train_movement, train_vqvae
 from bailando.training.stage_models import load_vqvaes
 
@@ -90,6 +91,18 @@ def test_an_interrupted_run_equals_a_whole_one(
         assert torch.equal(value, wanted[name]), name
 
 
+def test_up_and_down_counts_less_than_over_the_floor() -> None:
+    """A body that stands otherwise: its pelvis goes 2 cm a frame, up or to the front."""
+    upper = torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(1, 9, 15)
+    still = torch.cat((torch.tensor([1.0, 0, 0, 0, 1, 0]).repeat(1, 9, 9), torch.zeros(1, 9, 8)), dim=-1)
+    up, forward = still.clone(), still.clone()
+    up[..., 54] = 0.9 + 0.02 * torch.arange(9)
+    forward[..., 56] = 0.02
+    for lower, speed in ((still, 0.0), (up, 0.3 * 0.02), (forward, 0.02)):
+        wanted = torch.full((1, 8), speed + 0.002).log()
+        torch.testing.assert_close(paces(upper, lower, PoseKinematics()), wanted, rtol=0.0, atol=1e-3)
+
+
 def test_halves_are_spliced_of_stretches_that_go_on_or_jump() -> None:
     stretches = [torch.stack((torch.arange(10), 100 + torch.arange(10))), torch.full((2, 5), 50)]
     upper, lower = spliced(stretches, 400, 12, torch.Generator().manual_seed(0))
@@ -112,7 +125,7 @@ def test_a_dancer_has_it_once_it_has_been_learned(
     dancer = load_checkpoint(export_checkpoint(longer, data_folder, run, "tiny"))
     assert dancer.movement is not None
     assert longer.movement is not None
-    assert dancer.groove == dataclasses.asdict(longer.movement.beat)
+    assert dancer.groove == longer.movement.beat
     learned = run / "movement.best.pt"
     learned.rename(run / "kept.pt")
     without = load_checkpoint(export_checkpoint(longer, data_folder, run, "tiny"))
